@@ -1,0 +1,1 @@
+"""Latency, measured beside what it buys."""

@@ -1,0 +1,130 @@
+"""``ModelCard``: everything that must travel with a set of weights, inside the same file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from crossiqa_edge.errors import ArtefactError
+
+CARD_KEY = "crossiqa_card"  # the metadata key in ONNX and safetensors files
+CARD_FORMAT = 1
+_MAX_CARD_CHARS = 1 << 20
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """The facts without which weights cannot be used, or should not be trusted.
+
+    Attributes:
+        name: what users load it by, for instance ``nano``.
+        size: member of the family: nano, tiny, small or base.
+        embedding: patch embedding, ``multilevel`` or ``linear``.
+        view_size: side of the square uint8 views in pixels.
+        sampling: default way from a picture to views, ``fragments`` or ``crops``.
+        mean, std: per-channel RGB constants on the 0..1 scale, applied inside the graph.
+        calibration: (slope, offset) of ``score = 100 * sigmoid(slope * raw + offset)``, inside the graph.
+        interval_half_width: half width in score points that held 90 % of held-out human scores, or None.
+        precision: fp32, fp16 or int8.
+        training_data: the sets it has seen, by the names that data sets have here.
+        accuracy: measured figures, ``{data set: {metric: value}}``.
+        recipe: recipe name, seed and views seen, enough to make it again.
+        weights_sha256: hash of the parameters (see ``crossiqa_edge.model.checkpoint``).
+        opset: ONNX opset of the graph, None for bare weights.
+        licence: SPDX identifier.
+        package_version: version of the package that wrote it.
+    """
+
+    name: str
+    size: str
+    embedding: str = "multilevel"
+    view_size: int = 224
+    sampling: str = "fragments"
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.25, 0.25, 0.25)
+    calibration: tuple[float, float] = (4.0, -2.0)
+    interval_half_width: float | None = None
+    precision: str = "fp32"
+    training_data: tuple[str, ...] = ()
+    accuracy: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    weights_sha256: str = ""
+    opset: int | None = None
+    licence: str = "Apache-2.0"
+    package_version: str = ""
+    format: int = CARD_FORMAT
+
+    @property
+    def identity(self) -> str:
+        """``name@hash``: tells two generations of the same model apart."""
+        return f"{self.name}@{self.weights_sha256[:12] or 'unhashed'}"
+
+    def to_json(self) -> str:
+        """One JSON object; keys in the order of the attributes."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "model card") -> ModelCard:
+        """Read a card; ``where`` names the file in error messages.
+
+        Raises:
+            ArtefactError: not JSON, not a card, of a newer format, or with a value of the wrong type.
+        """
+        if len(text) > _MAX_CARD_CHARS:
+            raise ArtefactError(f"{where}: the model card is larger than 1 MiB; this is not one of ours")
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ArtefactError(f"{where}: the model card is not JSON; export the model again") from error
+        if not isinstance(values, dict):
+            raise ArtefactError(f"{where}: the model card is not a JSON object; export the model again")
+        if values.get("format") != CARD_FORMAT:
+            raise ArtefactError(
+                f"{where}: card format {values.get('format')!r}, this version reads {CARD_FORMAT}; "
+                "upgrade crossiqa-edge or export the model again"
+            )
+        known = {item.name for item in fields(cls)}
+        return cls(**_checked({key: value for key, value in values.items() if key in known}, where))
+
+
+def _checked(values: dict[str, Any], where: str) -> dict[str, Any]:
+    """``values`` with lists turned into tuples; ArtefactError unless all types and ranges hold."""
+
+    def number(value: object) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e6
+
+    def numbers(count: int) -> Any:
+        return lambda value: isinstance(value, list) and len(value) == count and all(map(number, value))
+
+    def text(value: object) -> bool:
+        return isinstance(value, str) and len(value) < 10_000
+
+    rules = {
+        "name": text,
+        "size": text,
+        "embedding": text,
+        "view_size": lambda value: isinstance(value, int) and 16 <= value <= 1024,
+        "sampling": lambda value: value in ("fragments", "crops"),
+        "mean": numbers(3),
+        "std": numbers(3),
+        "calibration": numbers(2),
+        "interval_half_width": lambda value: value is None or (number(value) and 0 <= value <= 100),
+        "precision": text,
+        "training_data": lambda value: isinstance(value, list) and all(map(text, value)),
+        "accuracy": lambda value: isinstance(value, dict),
+        "recipe": lambda value: isinstance(value, dict),
+        "weights_sha256": text,
+        "opset": lambda value: value is None or isinstance(value, int),
+        "licence": text,
+        "package_version": text,
+        "format": lambda value: value == CARD_FORMAT,
+    }
+    for key in ("name", "size"):
+        if key not in values:
+            raise ArtefactError(f"{where}: the model card lacks {key!r}; export the model again")
+    for key, value in values.items():
+        if not rules[key](value):
+            raise ArtefactError(f"{where}: the model card has a bad {key!r}; export the model again")
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}

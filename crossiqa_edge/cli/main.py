@@ -1,0 +1,89 @@
+"""``crossiqa``: finds the verb, runs it, and turns the package's errors into one line and an exit code.
+
+Exit codes: 0 all well; 1 some inputs failed while the others were scored; 2 nothing could be done
+(wrong usage, missing model, unreadable input); 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from crossiqa_edge.errors import CrossIQAError
+from crossiqa_edge.version import __version__
+
+# A verb's module is imported only when the verb is used: `crossiqa score` must not pay for torch.
+VERBS = {
+    "score": "score pictures, folders, globs and lists",
+    "degrade": "apply a degradation to a picture, or list them all",
+    "train": "pretrain or finetune a network",
+    "evaluate": "measure a model against human opinion",
+    "export": "turn trained weights into a verified ONNX file",
+    "models": "list the models that can be loaded by name",
+    "doctor": "report what this machine has, and what is missing",
+}
+
+
+class Verbs(click.Group):
+    """A group whose commands live in modules of their own, imported on demand."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in VERBS:
+            return None
+        command: click.Command = import_module(f"crossiqa_edge.cli.{name}").command
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], VERBS, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else "See: crossiqa --help"
+            raise click.UsageError(f"No such verb: {args[0]!r}. {hint}", context)
+        return super().resolve_command(context, args)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="crossiqa")
+def crossiqa() -> None:
+    """No-reference image quality: 0 (bad) to 100 (excellent).
+
+    Results go to stdout, progress and warnings to stderr.
+
+    Exit codes: 0 all well; 1 some inputs failed, the others were scored; 2 nothing could be done;
+    130 interrupted.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line on ``arguments`` (``sys.argv`` by default) and leave with its exit code."""
+    try:
+        code = crossiqa.main(arguments, prog_name="crossiqa", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        code = 130
+    except CrossIQAError as error:
+        click.echo(f"crossiqa: {error}", err=True)
+        code = 2
+    except BrokenPipeError:  # `crossiqa score … | head` is no error
+        sys.stderr.close()
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Degradations and the data sets of human opinion. Needs the ``train`` extra."""

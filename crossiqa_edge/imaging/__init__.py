@@ -1,0 +1,1 @@
+"""From bytes to views: decoding with limits, and sampling at native resolution. NumPy and Pillow only."""

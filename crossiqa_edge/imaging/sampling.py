@@ -1,0 +1,125 @@
+"""From a picture to the network's views, at native resolution: nothing is ever resized.
+
+Quality lives in native pixels, so a picture of any size is sampled, not squeezed. ``fragments`` follows
+the idea of grid mini-patch sampling (Wu et al., FAST-VQA, ECCV 2022): one tile from each cell of a grid,
+laid side by side as one view, so that the cost does not grow with the resolution. ``crops`` takes whole
+windows.
+
+Every corner lies on a multiple of ``ALIGNMENT`` pixels: block codecs quantise on a grid that begins at
+the picture's corner, and a network that always meets it at the same phase can tell blocking from
+texture far more easily.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from crossiqa_edge.errors import ConfigError, InputError
+
+Frame = npt.NDArray[np.uint8]  # (H, W, 3), RGB
+Views = npt.NDArray[np.uint8]  # (V, S, S, 3), RGB
+
+SAMPLINGS = ("fragments", "crops")
+ALIGNMENT = 8
+GRID = 7
+MIN_SIDE = 32  # one tile
+
+
+def sample(frame: Frame, sampling: str = "fragments", *, size: int = 224, crops: int = 5) -> Views:
+    """Views of one picture.
+
+    Args:
+        frame: uint8 (H, W, 3); sides of at least ``MIN_SIDE``.
+        sampling: ``fragments`` (one view) or ``crops`` (``crops`` views).
+        size: side S of a view in pixels, a multiple of ``GRID`` for fragments.
+        crops: number of windows; 1 is the centre, more are spread over the picture.
+
+    Returns:
+        uint8 (V, S, S, 3).
+
+    Raises:
+        InputError: the picture is too small or not uint8 (H, W, 3).
+        ConfigError: unknown sampling.
+    """
+    check_frame(frame)
+    if sampling == "fragments":
+        return fragments(frame, size=size)[None]
+    if sampling == "crops":
+        return windows(frame, crops, size=size)
+    raise ConfigError(f"unknown sampling {sampling!r}; choose from {', '.join(SAMPLINGS)}")
+
+
+def check_frame(frame: Frame) -> None:
+    """Raise InputError unless ``frame`` is uint8 (H, W, 3) with sides of at least ``MIN_SIDE``."""
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        raise InputError(f"a frame is uint8 (H, W, 3), this is {frame.dtype} {frame.shape}; convert it to RGB")
+    height, width = frame.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise InputError(
+            f"{width} x {height} pixels are too few to judge; give at least {MIN_SIDE} x {MIN_SIDE}"
+        )
+
+
+def fragments(frame: Frame, *, size: int = 224) -> Frame:
+    """One view (S, S, 3) of ``GRID`` x ``GRID`` native tiles, one from the middle of each grid cell.
+
+    In a picture narrower than the view the cells overlap, and so do the tiles.
+    """
+    tile = size // GRID
+    rows = _tile_corners(frame.shape[0], tile)
+    columns = _tile_corners(frame.shape[1], tile)
+    view = np.empty((size, size, 3), np.uint8)
+    for i, top in enumerate(rows):
+        for j, left in enumerate(columns):
+            view[i * tile : (i + 1) * tile, j * tile : (j + 1) * tile] = frame[
+                top : top + tile, left : left + tile
+            ]
+    return view
+
+
+def windows(frame: Frame, count: int, *, size: int = 224) -> Views:
+    """``count`` windows (V, S, S, 3): the centre first, then evenly along the picture's diagonals.
+
+    A picture smaller than a window is continued by reflection, which adds no new frequencies.
+    """
+    if count < 1:
+        raise ConfigError(f"crops must be at least 1, not {count}")
+    frame = reflect_to(frame, size)
+    room_y, room_x = frame.shape[0] - size, frame.shape[1] - size
+    corners = [(_aligned(v * room_y, room_y), _aligned(u * room_x, room_x)) for v, u in _spread(count)]
+    return np.stack([frame[top : top + size, left : left + size] for top, left in corners])
+
+
+def reflect_to(frame: Frame, size: int) -> Frame:
+    """``frame``, continued by reflection to the right and below until both sides reach ``size``."""
+    while min(frame.shape[:2]) < size:
+        grow = [min(max(size - side, 0), side - 1) for side in frame.shape[:2]]
+        frame = np.pad(frame, ((0, grow[0]), (0, grow[1]), (0, 0)), mode="reflect")
+    return frame
+
+
+def _tile_corners(length: int, tile: int) -> list[int]:
+    cell = length / GRID
+    return [_aligned(i * cell + (cell - tile) / 2, length - tile) for i in range(GRID)]
+
+
+def _aligned(position: float, largest: int) -> int:
+    """The multiple of ALIGNMENT nearest to ``position`` within 0..largest."""
+    nearest = int(position / ALIGNMENT + 0.5) * ALIGNMENT
+    return min(max(nearest, 0), largest // ALIGNMENT * ALIGNMENT)
+
+
+def _spread(count: int) -> list[tuple[float, float]]:
+    """``count`` points of the unit square: its centre, then pairs outward along both diagonals."""
+    points = [(0.5, 0.5)]
+    rings = -(-(count - 1) // 4)
+    for ring in range(rings, 0, -1):
+        reach = 0.5 * ring / rings
+        points += [
+            (0.5 - reach, 0.5 - reach),
+            (0.5 + reach, 0.5 + reach),
+            (0.5 - reach, 0.5 + reach),
+            (0.5 + reach, 0.5 - reach),
+        ]
+    return points[:count]

@@ -1,0 +1,1 @@
+"""Artefacts, the backends that run them, and ``Scorer``. Never imports torch."""

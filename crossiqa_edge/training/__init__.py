@@ -1,0 +1,1 @@
+"""Cross-reconstruction pre-training, fine-tuning and evaluation. Needs the ``train`` extra."""

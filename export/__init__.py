@@ -1,0 +1,1 @@
+"""From trained weights to artefacts, each verified before it is announced."""

@@ -1,0 +1,1 @@
+"""Triton kernels for the ViT core, each beside its float32 reference."""
