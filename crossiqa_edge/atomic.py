@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,36 +18,34 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
     The bytes go to a temporary name in the same folder, are flushed to the disk, and are then renamed
     over ``path``. On any exception, Ctrl-C included, the temporary file is removed and an older file
-    at ``path`` stays as it was.
+    at ``path`` stays as it was. A link is followed, so that it still points to the file afterwards; a
+    device or pipe, which a rename would replace (``/dev/null``!), is written to directly.
 
     Raises:
         OutputError: the folder is missing or not writable, or the disk is full.
     """
-    target = Path(path)
+    target = Path(os.path.realpath(path))
+    part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
+    direct = target.exists() and not target.is_file()
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        stream = target.open("wb") if direct else part.open("xb")
     except OSError as error:
-        raise OutputError(f"{target}: cannot write here ({error.strerror}); choose another folder") from error
-    temporary = Path(name)
+        raise OutputError(f"{target}: cannot write here ({error.strerror}); choose another path") from error
     try:
-        with os.fdopen(descriptor, "wb") as stream:
+        with stream:
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
+            if not direct:
+                os.fsync(stream.fileno())
+        if not direct:
+            part.replace(target)
     except OSError as error:
-        raise OutputError(f"{target}: not written ({error.strerror or error})") from error
+        raise OutputError(
+            f"{target}: not written ({error.strerror or error}); make room or choose another path"
+        ) from error
     finally:
         with suppress(FileNotFoundError):
-            temporary.unlink()
-
-
-def _umask() -> int:
-    """The process's umask; mkstemp ignores it and makes every file private."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+            part.unlink()
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -99,7 +99,7 @@ def _checked(values: dict[str, Any], where: str) -> dict[str, Any]:
         return lambda value: isinstance(value, list) and len(value) == count and all(map(number, value))
 
     def text(value: object) -> bool:
-        return isinstance(value, str) and len(value) < 10_000
+        return isinstance(value, str) and len(value) < 10_000 and value.isprintable()
 
     rules = {
         "name": text,
@@ -108,7 +108,7 @@ def _checked(values: dict[str, Any], where: str) -> dict[str, Any]:
         "view_size": lambda value: isinstance(value, int) and 16 <= value <= 1024,
         "sampling": lambda value: value in ("fragments", "crops"),
         "mean": numbers(3),
-        "std": numbers(3),
+        "std": lambda value: numbers(3)(value) and min(value) > 0,
         "calibration": numbers(2),
         "interval_half_width": lambda value: value is None or (number(value) and 0 <= value <= 100),
         "precision": text,
@@ -116,7 +116,7 @@ def _checked(values: dict[str, Any], where: str) -> dict[str, Any]:
         "accuracy": lambda value: isinstance(value, dict),
         "recipe": lambda value: isinstance(value, dict),
         "weights_sha256": text,
-        "opset": lambda value: value is None or isinstance(value, int),
+        "opset": lambda value: value is None or (isinstance(value, int) and 1 <= value <= 1000),
         "licence": text,
         "package_version": text,
         "format": lambda value: value == CARD_FORMAT,

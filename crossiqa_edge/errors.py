@@ -37,4 +37,8 @@ class MissingDependencyError(CrossIQAError):
     """An optional library is absent; the message names the extra that brings it."""
 
     def __init__(self, purpose: str, extra: str) -> None:
-        super().__init__(f"{purpose} needs more packages: pip install 'crossiqa-edge[{extra}]'")
+        super().__init__(purpose, extra)  # both, so that the error survives pickling between processes
+        self.purpose, self.extra = purpose, extra
+
+    def __str__(self) -> str:
+        return f"{self.purpose} needs more packages: pip install 'crossiqa-edge[{self.extra}]'"

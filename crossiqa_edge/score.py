@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 # The five-point absolute category rating of Recommendation ITU-R BT.500 (excellent .. bad), laid over
@@ -34,7 +33,7 @@ class Score:
         raw: the calibrated score of each view, before pooling, in the order of the views.
         model: identity of the model, ``name@first-12-hex-of-sha256``.
         backend: what ran the model, for instance ``onnxruntime cpu fp32``.
-        timings: milliseconds by stage (``decode``, ``sample``, ``infer``).
+        timings: milliseconds by stage (``decode``, ``sample``, ``infer``); no part of equality.
     """
 
     value: float
@@ -42,7 +41,7 @@ class Score:
     raw: tuple[float, ...]
     model: str
     backend: str
-    timings: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    timings: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @property
     def views(self) -> int:

@@ -6,11 +6,14 @@ Exit codes: 0 all well; 1 some inputs failed while the others were scored; 2 not
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
+from crossiqa_edge.cli.console import complain
 from crossiqa_edge.errors import CrossIQAError
 from crossiqa_edge.version import __version__
 
@@ -53,6 +56,15 @@ class Verbs(click.Group):
             raise click.UsageError(f"No such verb: {args[0]!r}. {hint}", context)
         return super().resolve_command(context, args)
 
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            code = super().invoke(context)
+            sys.stdout.flush()  # here, where a full disk can still be told, not when the interpreter ends
+        except BrokenPipeError:  # `crossiqa score … | head` is no error
+            _forget_stdout()
+            return 0
+        return code
+
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="crossiqa")
@@ -74,15 +86,21 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         code = 2
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        complain("interrupted")
         code = 130
     except CrossIQAError as error:
-        click.echo(f"crossiqa: {error}", err=True)
+        complain(str(error))
         code = 2
-    except BrokenPipeError:  # `crossiqa score … | head` is no error
-        sys.stderr.close()
-        code = 0
+    except OSError as error:
+        complain(f"the output was not written: {error.strerror or error}")
+        code = 2
+        _forget_stdout()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _forget_stdout() -> None:
+    """Give what is still buffered a place to go: the interpreter flushes once more on its way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

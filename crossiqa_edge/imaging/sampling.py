@@ -40,9 +40,8 @@ def sample(frame: Frame, sampling: str = "fragments", *, size: int = 224, crops:
 
     Raises:
         InputError: the picture is too small or not uint8 (H, W, 3).
-        ConfigError: unknown sampling.
+        ConfigError: unknown sampling, or a bad ``size`` or ``crops``.
     """
-    check_frame(frame)
     if sampling == "fragments":
         return fragments(frame, size=size)[None]
     if sampling == "crops":
@@ -53,7 +52,9 @@ def sample(frame: Frame, sampling: str = "fragments", *, size: int = 224, crops:
 def check_frame(frame: Frame) -> None:
     """Raise InputError unless ``frame`` is uint8 (H, W, 3) with sides of at least ``MIN_SIDE``."""
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-        raise InputError(f"a frame is uint8 (H, W, 3), this is {frame.dtype} {frame.shape}; convert it to RGB")
+        raise InputError(
+            f"a frame is uint8 (H, W, 3), this is {frame.dtype} {frame.shape}; convert it to RGB"
+        )
     height, width = frame.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise InputError(
@@ -64,9 +65,16 @@ def check_frame(frame: Frame) -> None:
 def fragments(frame: Frame, *, size: int = 224) -> Frame:
     """One view (S, S, 3) of ``GRID`` x ``GRID`` native tiles, one from the middle of each grid cell.
 
-    In a picture narrower than the view the cells overlap, and so do the tiles.
+    In a picture narrower than the view the tiles overlap; one narrower than a tile is continued by
+    reflection.
     """
-    tile = size // GRID
+    check_frame(frame)
+    tile, rest = divmod(size, GRID)
+    if rest or not tile:
+        raise ConfigError(
+            f"a view of {size} pixels cannot hold {GRID} x {GRID} tiles; use a multiple of {GRID}"
+        )
+    frame = reflect_to(frame, tile)
     rows = _tile_corners(frame.shape[0], tile)
     columns = _tile_corners(frame.shape[1], tile)
     view = np.empty((size, size, 3), np.uint8)
@@ -79,10 +87,11 @@ def fragments(frame: Frame, *, size: int = 224) -> Frame:
 
 
 def windows(frame: Frame, count: int, *, size: int = 224) -> Views:
-    """``count`` windows (V, S, S, 3): the centre first, then evenly along the picture's diagonals.
+    """``count`` windows (V, S, S, 3): the centre first, then along the diagonals from the corners inward.
 
-    A picture smaller than a window is continued by reflection, which adds no new frequencies.
+    A picture smaller than a window is continued by reflection, which adds no edges of its own.
     """
+    check_frame(frame)
     if count < 1:
         raise ConfigError(f"crops must be at least 1, not {count}")
     frame = reflect_to(frame, size)
@@ -92,7 +101,10 @@ def windows(frame: Frame, count: int, *, size: int = 224) -> Views:
 
 
 def reflect_to(frame: Frame, size: int) -> Frame:
-    """``frame``, continued by reflection to the right and below until both sides reach ``size``."""
+    """``frame``, continued by reflection to the right and below until both sides reach ``size``.
+
+    Sides of at least 2: a single row has nothing to reflect.
+    """
     while min(frame.shape[:2]) < size:
         grow = [min(max(size - side, 0), side - 1) for side in frame.shape[:2]]
         frame = np.pad(frame, ((0, grow[0]), (0, grow[1]), (0, 0)), mode="reflect")
@@ -111,7 +123,7 @@ def _aligned(position: float, largest: int) -> int:
 
 
 def _spread(count: int) -> list[tuple[float, float]]:
-    """``count`` points of the unit square: its centre, then pairs outward along both diagonals."""
+    """``count`` points of the unit square: its centre, then rings of four on the diagonals, widest first."""
     points = [(0.5, 0.5)]
     rings = -(-(count - 1) // 4)
     for ring in range(rings, 0, -1):

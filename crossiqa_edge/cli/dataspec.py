@@ -1,0 +1,70 @@
+"""How a data set is named on the command line: ``NAME[:REFERENCES]=PATH[,OPTION=VALUE…]``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import click
+
+from crossiqa_edge.data.datasets.base import QualitySet
+from crossiqa_edge.data.datasets.catalogue import open_set
+from crossiqa_edge.errors import ConfigError, DatasetError
+
+_SPEC = re.compile(r"(?P<name>[^:=]+)(?::(?P<references>[^=]*))?=(?P<rest>.+)", re.DOTALL)
+_OPTION = re.compile(r",(?=[a-z_]+=)")
+_RANGE = re.compile(r"(\d+)(?:-(\d+))?")
+_LARGEST = 10**6
+
+
+class DataSpec(click.ParamType):
+    """Opens the set while the options are read, so that a wrong folder is reported before any work.
+
+    ``tid-kodak:13-16=kodak,opinions_csv=mos.csv`` is the set ``tid-kodak`` from the folder ``kodak``
+    with one option of its loader, cut down to the references whose names end in 13 to 16.
+    """
+
+    name = "data"
+
+    def convert(self, value: str | QualitySet, param: object, context: object) -> QualitySet:
+        """Raises ConfigError for a wrong spec, DatasetError for a set that is not there."""
+        return value if isinstance(value, QualitySet) else open_spec(value)
+
+
+def open_spec(spec: str) -> QualitySet:
+    """The data set that ``spec`` names.
+
+    Raises:
+        ConfigError: not of the form ``NAME[:REFERENCES]=PATH[,OPTION=VALUE…]``, or unknown name or option.
+        DatasetError: the set is not there, or has no such references.
+    """
+    match = _SPEC.fullmatch(spec)
+    if match is None:
+        raise ConfigError(f"{spec!r} names no data set; write NAME=PATH, or NAME:13-16=PATH for references 13 to 16")
+    root, *options = _OPTION.split(match["rest"])
+    opened = open_set(match["name"], root, **dict(option.split("=", 1) for option in options))
+    return opened if match["references"] is None else _of_references(opened, match["references"])
+
+
+def _of_references(quality_set: QualitySet, text: str) -> QualitySet:
+    """The samples whose reference's name ends in one of the numbers of ``text``, such as ``1-12,15``."""
+    wanted = set(_numbers(text))
+    kept = quality_set.where(lambda sample: _number(sample.reference) in wanted)
+    present = {_number(sample.reference) for sample in kept.samples}
+    if missing := sorted(wanted - present):
+        raise DatasetError(f"{quality_set.name}: no reference whose name ends in {missing[0]}; leave it out")
+    return kept
+
+
+def _number(reference: str) -> int | None:
+    found = re.search(r"(\d+)(?:\.\w+)?$", reference)
+    return int(found[1]) if found else None
+
+
+def _numbers(text: str) -> Iterator[int]:
+    for item in text.split(","):
+        match = _RANGE.fullmatch(item.strip())
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if not first <= last <= _LARGEST:
+            raise ConfigError(f"{text!r} are no references; write numbers and ranges, such as 1-12,15")
+        yield from range(first, last + 1)

@@ -1,0 +1,182 @@
+"""``crossiqa doctor``: what this machine and installation have, what is missing, and whether scoring works.
+
+Nothing heavy is imported to find out: versions come from the installed packages' metadata. Only the
+self-check, at the end, uses what `crossiqa score` uses; whatever goes wrong there is a finding.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import time
+from dataclasses import asdict
+from importlib import metadata
+from typing import Any
+
+import click
+
+from crossiqa_edge.machine import this_machine
+from crossiqa_edge.version import __version__
+
+PACKAGE = "crossiqa-edge"
+CORE = ("numpy", "pillow", "onnxruntime", "av", "click", "rich")
+OPTIONAL = ("torch", "triton", "timm", "onnx", "tensorrt", "openvino")
+# Builds of onnxruntime that take its place under other names; having two at once breaks both.
+ONNXRUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
+
+_CHECK_SIDE = 512  # pixels, of the generated picture
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@click.option(
+    "--model", default="nano", show_default=True, metavar="NAME|FILE", help="Model for the self-check."
+)
+def command(as_json: bool, model: str) -> int:
+    """Report what this machine has, what is missing, and whether scoring works.
+
+    Exit codes: 0 the core works; 2 it does not.
+    """
+    findings = examine(model)
+    click.echo(json.dumps(findings, indent=2) if as_json else _as_text(findings))
+    return 0 if findings["ok"] else 2
+
+
+def examine(model: str = "nano") -> dict[str, Any]:
+    """All findings as JSON-ready values; ``ok`` says whether the core works."""
+    core = {name: _version(name) for name in CORE}
+    core["onnxruntime"] = next((found for name in ONNXRUNTIMES if (found := _version(name))), None)
+    check = _self_check(model)
+    return {
+        "ok": check["ok"] and None not in core.values(),
+        "version": __version__,
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "core": core,
+        "optional": {name: _version(name) for name in OPTIONAL},
+        "providers": _providers(),
+        "machine": asdict(this_machine()),
+        "models": _models(),
+        "missing_extras": _missing_extras(),
+        "self_check": check,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _providers() -> list[str]:
+    """Execution providers compiled into onnxruntime; none where it cannot be imported."""
+    try:
+        import onnxruntime
+
+        return list(onnxruntime.get_available_providers())
+    except Exception:  # a broken native library raises what it likes; the self-check tells the story
+        return []
+
+
+def _models() -> list[str]:
+    from crossiqa_edge import weights
+
+    return list(weights.available())
+
+
+def _missing_extras() -> dict[str, list[str]]:
+    """Extra -> its packages that are not installed; packages for certain systems only are not counted."""
+    try:
+        requirements = metadata.requires(PACKAGE) or []
+    except metadata.PackageNotFoundError:  # run from a folder, not installed
+        return {}
+    missing: dict[str, list[str]] = {}
+    for requirement in requirements:
+        found = re.fullmatch(r"""([\w.-]+).*;\s*extra\s*==\s*["']([\w-]+)["']""", requirement)
+        if found and _version(found[1]) is None:
+            missing.setdefault(found[2], []).append(found[1])
+    return missing
+
+
+def _self_check(model: str) -> dict[str, Any]:
+    """Load ``model`` and score a generated picture, as `crossiqa score` would."""
+    try:
+        from crossiqa_edge.imaging.testpattern import photo_like
+        from crossiqa_edge.runtime.scorer import Scorer
+
+        picture = photo_like(0, _CHECK_SIDE, _CHECK_SIDE)
+        loading = time.perf_counter()
+        with Scorer.load(model) as scorer:
+            loaded = time.perf_counter()
+            score = scorer.score(picture)
+            done = time.perf_counter()
+            return {
+                "ok": True,
+                "model": score.model,
+                "backend": score.backend,
+                "reason": scorer.backend.reason,
+                "score": round(score.value, 2),
+                "load_ms": round(1e3 * (loaded - loading), 1),
+                "score_ms": round(1e3 * (done - loaded), 1),
+            }
+    except Exception as error:  # a doctor reports what is broken, whatever it is
+        return {"ok": False, "model": model, "error": f"{type(error).__name__}: {error}"}
+
+
+def _as_text(findings: dict[str, Any]) -> str:
+    sections = [
+        ("Installation", _installation(findings)),
+        ("Machine", _machine(findings["machine"])),
+        ("Models", [("shipped", ", ".join(findings["models"]) or "none found")]),
+        ("Extras", _extras(findings["missing_extras"])),
+        ("Self-check", _check_rows(findings["self_check"])),
+    ]
+    width = max(len(label) for _, rows in sections for label, _ in rows)
+    blocks = [
+        "\n".join([title, *(f"  {label:<{width}}  {value}" for label, value in rows)])
+        for title, rows in sections
+    ]
+    verdict = "The core works." if findings["ok"] else "The core does not work: see above."
+    return "\n\n".join([*blocks, verdict])
+
+
+def _installation(findings: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = [(PACKAGE, findings["version"]), ("Python", findings["python"])]
+    rows += [(name, version or "MISSING: pip install " + name) for name, version in findings["core"].items()]
+    rows.append(("providers", ", ".join(findings["providers"]) or "none"))
+    rows += [(name, version) for name, version in findings["optional"].items() if version]
+    return rows
+
+
+def _machine(machine: dict[str, Any]) -> list[tuple[str, str]]:
+    memory = machine["memory_gib"]
+    rows = [
+        ("system", machine["system"]),
+        ("board", machine["board"]),
+        ("CPU", f"{machine['cpu']}, {machine['cores']} cores usable"),
+        ("instructions", ", ".join(machine["instructions"]) or "unknown"),
+        ("memory", f"{memory} GiB" if memory else None),
+        ("Jetson", machine["jetson"]),
+        *(("GPU", gpu) for gpu in machine["gpus"] or ["none seen (nvidia-smi)"]),
+    ]
+    return [(label, value) for label, value in rows if value]
+
+
+def _extras(missing: dict[str, list[str]]) -> list[tuple[str, str]]:
+    if not missing:
+        return [("all", "complete")]
+    return [
+        (extra, f"pip install '{PACKAGE}[{extra}]'  (lacks {', '.join(names)})")
+        for extra, names in missing.items()
+    ]
+
+
+def _check_rows(check: dict[str, Any]) -> list[tuple[str, str]]:
+    if not check["ok"]:
+        return [("failed", check["error"])]
+    return [
+        ("model", check["model"]),
+        ("backend", f"{check['backend']} ({check['reason']})"),
+        ("result", f"score {check['score']} in {check['score_ms']} ms, loaded in {check['load_ms']} ms"),
+    ]

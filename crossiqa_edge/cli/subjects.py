@@ -1,0 +1,75 @@
+"""What `crossiqa evaluate` measures: a graph, bare weights, or the features of a frozen encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crossiqa_edge import weights
+from crossiqa_edge.errors import ArtefactError, MissingDependencyError
+from crossiqa_edge.imaging.sampling import Views
+from crossiqa_edge.runtime.artefact import Artefact
+from crossiqa_edge.runtime.scorer import Scorer
+from crossiqa_edge.training.evaluate import Predict, pooled
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A name for the results, and what turns frames into scores, or into features for a linear probe."""
+
+    name: str
+    run: Predict
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a frame becomes views; ``sampling`` None takes the model card's."""
+
+    sampling: str | None = None
+    crops: int = 5
+
+
+def scoring(model: str, reading: Reading) -> Subject:
+    """The finished model: a shipped name, an ONNX graph or a safetensors file.
+
+    Raises:
+        ArtefactError: no such model, or a damaged one.
+        MissingDependencyError: bare weights without torch.
+    """
+    path = _locate(model)
+    if Artefact.open(path).kind == "safetensors":
+        network, card = _load(path)
+        return _subject(card.identity, _numpy(network), card, reading)
+    scorer = Scorer.load(path)
+    return _subject(scorer.card.identity, scorer.backend.infer, scorer.card, reading)
+
+
+def encoder(model: str, reading: Reading) -> Subject:
+    """The frozen encoder of a model's weights; for a graph, of the safetensors file beside it.
+
+    Raises:
+        ArtefactError: no weights, or damaged ones.
+        MissingDependencyError: torch is absent.
+    """
+    network, card = _load(_weights(model))
+    return _subject(f"{card.identity} encoder", _numpy(network.features), card, reading)
+
+
+def untrained_encoder(model: str, reading: Reading, seed: int) -> Subject:
+    """An encoder of the same shape with random weights: what any training has to beat."""
+    import torch
+
+    _, card = _load(_weights(model))
+    from crossiqa_edge.model.quality import QualityModel
+
+    torch.manual_seed(seed)
+    network = QualityModel(card).eval()
+    return _subject(f"{card.size}, random init", _numpy(network.features), card, reading)

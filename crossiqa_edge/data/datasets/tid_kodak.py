@@ -1,0 +1,107 @@
+"""'TID2013-Kodak (rebuilt)': TID2013's opinions on pictures made again from the Kodak suite.
+
+References 1..24 of TID2013 are the Kodak pictures 01..24, cropped to 512 x 384; its levels were set to
+a PSNR of 33, 30, 27, 24 and 21 dB. So a distortion of a known kind can be made again at the same PSNR
+(``crossiqa_edge.data.degradations.tid2013``) and carry the opinions that TID2013 published. The
+release's exact crops are not documented: here it is the centre, which for the upright 512 x 768
+pictures takes the full width and the middle 384 rows. Results on this set bear its full name: they are
+not results on TID2013.
+
+Opinions: N. Ponomarenko et al., "Image database TID2013: Peculiarities, results and perspectives",
+Signal Processing: Image Communication 30 (2015) 57-77.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from crossiqa_edge.data.datasets.base import QualitySet, Sample
+from crossiqa_edge.data.datasets.release import find, quality_set, read_csv, unit_score, whole
+from crossiqa_edge.data.degradations.registry import LEVELS, every, get
+from crossiqa_edge.errors import ConfigError, DatasetError
+from crossiqa_edge.imaging.decode import decode
+from crossiqa_edge.imaging.sampling import Frame
+
+NAME = "TID2013-Kodak (rebuilt)"
+NATIVE_RANGE = (0.0, 9.0)
+WIDTH, HEIGHT = 512, 384
+
+Opinions = dict[tuple[int, int, int], float]  # (reference, type number, published level) -> 0..1
+
+
+def tid_kodak(
+    kodak_dir: str | os.PathLike[str],
+    opinions_csv: str | os.PathLike[str],
+    references: Iterable[int] = range(1, 17),
+    types: Sequence[str] | None = None,
+) -> QualitySet:
+    """The rebuilt set; each load makes its picture anew, which takes a search for the PSNR: cache it.
+
+    Args:
+        kodak_dir: folder with ``kodim01.png`` .. ``kodim24.png``, or those of ``references``.
+        opinions_csv: table with the columns reference, type, level, mos (0..9).
+        references: numbers of the Kodak pictures.
+        types: names of rebuilt degradations (``tid_*``); all by default.
+
+    Returns:
+        the set in the order of references, types, levels; ``level`` is severity 1..5 and ``key`` is the
+        release's own file name stem, whose level number may differ from the severity.
+
+    Raises:
+        DatasetError: folder, picture or table missing, or an opinion absent from the table.
+        ConfigError: a type that is not one of the rebuilt ones.
+    """
+    folder, table = Path(kodak_dir), Path(opinions_csv)
+    find(folder, ["."], "give the folder of kodim01.png and on")
+    kinds = every("tid2013") if types is None else tuple(map(get, types))
+    foreign = [kind.name for kind in kinds if kind.family != "tid2013"]
+    if foreign:
+        raise ConfigError(f"{foreign[0]!r} is not a rebuilt type of TID2013; those begin with tid_")
+    opinions = _read_opinions(table)
+
+    def samples() -> Iterator[Sample]:
+        for reference in references:
+            path = find(folder, [f"kodim{reference:02d}.png"], "give the folder of the Kodak pictures")
+            for kind in kinds:
+                for level in range(1, LEVELS + 1):
+                    row = (reference, kind.number, kind.published_levels[level - 1])
+                    if row not in opinions:
+                        raise DatasetError(f"{table}: no opinion for reference, type, level {row}")
+                    yield Sample(
+                        key="i{:02d}_{:02d}_{}".format(*row),
+                        score=opinions[row],
+                        reference=path.stem,
+                        load=partial(_rebuilt, path, kind.name, level),
+                        distortion=kind.name,
+                        level=level,
+                        band=kind.band,
+                    )
+
+    return quality_set(NAME, samples(), NATIVE_RANGE, table)
+
+
+def centre_crop(picture: Frame) -> Frame:
+    """The middle ``HEIGHT`` x ``WIDTH`` pixels; DatasetError where the picture is smaller."""
+    height, width = picture.shape[:2]
+    if height < HEIGHT or width < WIDTH:
+        raise DatasetError(f"{width} x {height} pixels are no Kodak picture; give the 768 x 512 originals")
+    top, left = (height - HEIGHT) // 2, (width - WIDTH) // 2
+    return picture[top : top + HEIGHT, left : left + WIDTH]
+
+
+def _read_opinions(table: Path) -> Opinions:
+    columns = ("reference", "type", "level", "mos")
+    return {
+        (whole(row["reference"], where), whole(row["type"], where), whole(row["level"], where)): unit_score(
+            row["mos"], NATIVE_RANGE, where
+        )
+        for where, row in read_csv(table, columns)
+    }
+
+
+def _rebuilt(path: Path, name: str, level: int) -> Frame:
+    """Seeded by the picture, so that no two references share their noise."""
+    return get(name)(centre_crop(decode(path)), level, seed=int(path.stem[-2:]))

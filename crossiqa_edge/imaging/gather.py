@@ -1,0 +1,136 @@
+"""From what a user names (files, folders, globs, lists, standard input) to the pictures to be scored."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from crossiqa_edge.errors import InputError
+from crossiqa_edge.imaging.decode import MAX_FILE_BYTES, name_of
+
+# What is taken from a folder; a file that is named itself is taken whatever its name.
+_PICTURE = re.compile(
+    r"[^.].*\.(avif|bmp|dib|gif|j2k|jfif|jp2|jpe|jpe?g|mpo|p[bgnp]m|png|tiff?|webp)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One picture to score, or the reason why an argument gave none.
+
+    Attributes:
+        label: how results name it: its path, or ``-`` for standard input; always one printable line.
+        source: the path or the bytes that ``decode`` reads, or the error that takes its place.
+    """
+
+    label: str
+    source: str | bytes | InputError
+
+
+def gather(arguments: Sequence[str], stdin: IO[bytes] | None = None) -> Iterator[Entry]:
+    """The pictures that ``arguments`` name, in the order of the arguments.
+
+    * a file is itself, whatever its name; a file that cannot be read is found out by ``decode``;
+    * a folder is all pictures in it, known by their suffix, those of its subfolders after its own, in
+      natural order (``2.png`` before ``10.png``); hidden files, hidden folders and links to folders
+      are left out;
+    * a glob that the shell has left alone is its matches in natural order, ``**`` crossing folders;
+    * ``@list.txt`` is the arguments in that file, one a line, as if given here; empty lines and lines
+      that begin with ``#`` are skipped; ``@-`` reads the list from standard input;
+    * ``-`` is one picture on standard input.
+
+    A file whose name begins with ``@`` or ``-`` is given as ``./@name``. An argument that is given twice
+    counts once; one file that is reached by two different arguments counts twice. Trouble with one
+    argument is an entry of its own, so that the others are still scored.
+
+    Args:
+        stdin: binary stream to use as standard input; the process's own by default.
+    """
+    stdin = stdin or sys.stdin.buffer
+    for argument in dict.fromkeys(arguments):
+        if argument.startswith("@"):
+            yield from _listed(argument, stdin)
+        else:
+            yield from _named(argument, stdin)
+
+
+def _named(argument: str, stdin: IO[bytes]) -> Iterator[Entry]:
+    if argument == "-":
+        yield _piped(stdin)
+    elif os.path.isdir(argument):  # noqa: PTH112 - for Path, "" is the current folder
+        yield from _folder(argument)
+    elif glob.has_magic(argument) and not os.path.lexists(argument):
+        yield from _matches(argument)
+    else:
+        yield _picture(argument)
+
+
+def _picture(path: str) -> Entry:
+    return Entry(name_of(path), path)
+
+
+def _trouble(argument: str, reason: str) -> Entry:
+    label = name_of(argument)
+    return Entry(label, InputError(f"{label}: {reason}"))
+
+
+def _piped(stdin: IO[bytes]) -> Entry:
+    if stdin.isatty():
+        return _trouble("-", "standard input is a terminal; pipe a picture into it")
+    return Entry("-", stdin.read(MAX_FILE_BYTES + 1))  # one more than decode accepts
+
+
+def _folder(folder: str) -> Iterator[Entry]:
+    unreadable: list[OSError] = []
+    empty = True
+    for path, folders, files in os.walk(folder, onerror=unreadable.append):
+        folders[:] = sorted((name for name in folders if name[0] != "."), key=_natural)
+        for name in sorted(filter(_PICTURE.fullmatch, files), key=_natural):
+            empty = False
+            yield _picture(os.path.join(path, name))  # noqa: PTH118 - keeps "./" as it was given
+    for error in unreadable:
+        yield _trouble(error.filename, f"cannot be read ({error.strerror}); check the folder's permissions")
+    if empty and not unreadable:
+        yield _trouble(folder, "a folder without pictures; name files of other suffixes themselves")
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sort key that reads digits as numbers and letters without case."""
+    parts = re.split(r"(\d+)", name.casefold())
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
+def _matches(pattern: str) -> Iterator[Entry]:
+    matches = sorted(glob.glob(pattern, recursive=True), key=_natural)  # noqa: PTH207 - as the shell does
+    if not matches:
+        yield _trouble(pattern, "matches no file; check the pattern")
+    for match in matches:
+        yield from _folder(match) if os.path.isdir(match) else [_picture(match)]  # noqa: PTH112
+
+
+def _listed(argument: str, stdin: IO[bytes]) -> Iterator[Entry]:
+    try:
+        data = stdin.read() if argument == "@-" else Path(argument[1:]).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        yield _trouble(argument, f"the list cannot be read ({reason}); check its path")
+        return
+    if b"\0" in data:
+        yield _trouble(argument, "not a list of paths, one a line; give a picture without the @")
+        return
+    lines = [os.fsdecode(line.strip()) for line in data.removeprefix(b"\xef\xbb\xbf").splitlines()]
+    paths = [line for line in lines if line and not line.startswith("#")]
+    if not paths:
+        yield _trouble(argument, "an empty list; write one path a line")
+    for path in dict.fromkeys(paths):
+        if path.startswith("@"):
+            yield _trouble(path, f"a list inside the list {name_of(argument[1:])}; give it by itself")
+        else:
+            yield from _named(path, stdin)

@@ -1,0 +1,1 @@
+"""What a person or a program reads: results as a table, JSON or CSV, and as one HTML page."""

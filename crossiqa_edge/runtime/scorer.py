@@ -1,0 +1,200 @@
+"""``Scorer``: the one object that most users need, from a picture to its ``Score``."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+from types import MappingProxyType, TracebackType
+
+import numpy as np
+
+from crossiqa_edge import weights
+from crossiqa_edge.card import ModelCard
+from crossiqa_edge.errors import ConfigError, InputError
+from crossiqa_edge.imaging.decode import Source, decode
+from crossiqa_edge.imaging.sampling import SAMPLINGS, Views, sample
+from crossiqa_edge.runtime.artefact import Artefact
+from crossiqa_edge.runtime.backend import Backend, Scores
+from crossiqa_edge.runtime.select import AUTO, open_backend
+from crossiqa_edge.score import Score
+
+_DECODERS = min(4, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """The views of one picture and the milliseconds they took."""
+
+    views: Views
+    timings: dict[str, float]
+
+
+class Scorer:
+    """An open model that scores pictures. Make one with ``Scorer.load``.
+
+    Immutable, and safe to use from several threads at once, until it is closed.
+
+    Attributes:
+        artefact: the model file.
+        backend: what runs it; ``backend.reason`` says why this one.
+        sampling: ``fragments`` or ``crops``.
+        crops: windows a picture when sampling is ``crops``.
+    """
+
+    def __init__(self, artefact: Artefact, backend: Backend, sampling: str, crops: int) -> None:
+        self.artefact = artefact
+        self.backend = backend
+        self.sampling = sampling
+        self.crops = crops
+
+    @classmethod
+    def load(
+        cls,
+        model: str | os.PathLike[str] = "nano",
+        *,
+        backend: str = AUTO,
+        sampling: str | None = None,
+        threads: int | None = None,
+        crops: int = 5,
+    ) -> Scorer:
+        """Open a shipped model by name, or any model file by path.
+
+        Args:
+            model: a name that ``crossiqa models`` lists, or the path of an ONNX artefact.
+            backend: ``auto`` or a key of ``crossiqa_edge.runtime.select.BACKENDS``.
+            sampling: ``fragments`` or ``crops``; None takes the model card's.
+            threads: CPU threads of one inference, at least 1; None leaves it to the backend.
+            crops: windows a picture when sampling is ``crops``, at least 1.
+
+        Raises:
+            ArtefactError: no such model, or a file that is damaged, hostile or without a card.
+            ConfigError: unknown backend or sampling, bad ``threads`` or ``crops``.
+            BackendError: the backend cannot run this model on this machine.
+        """
+        if sampling not in (None, *SAMPLINGS):
+            raise ConfigError(f"unknown sampling {sampling!r}; choose from {', '.join(SAMPLINGS)}")
+        if crops < 1:
+            raise ConfigError(f"crops must be at least 1, not {crops}")
+        artefact = Artefact.open(_locate(model))
+        opened = open_backend(artefact, backend, threads=threads)
+        return cls(artefact, opened, sampling or artefact.card.sampling, crops)
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card."""
+        return self.artefact.card
+
+    def score(self, source: Source) -> Score:
+        """Score one picture: a path, encoded bytes, a PIL image, or a uint8 array (see ``decode``).
+
+        Raises:
+            InputError: the picture cannot be read or is too small.
+            BackendError: the runtime failed.
+        """
+        return self._scores([self._prepare(source)])[0]
+
+    def score_many(self, sources: Iterable[Source], batch: int = 8) -> Iterator[Score | InputError]:
+        """Score pictures, several in one inference; one result a source, in order.
+
+        Pictures are decoded ahead in a few threads, at most two batches ahead of the results. A picture
+        that cannot be scored gives its InputError as result, and the others go on.
+
+        Args:
+            sources: pictures as ``score`` takes them; read lazily.
+            batch: pictures in one inference, at least 1.
+
+        Raises:
+            ConfigError: bad ``batch``.
+            BackendError: the runtime failed.
+        """
+        if batch < 1:
+            raise ConfigError(f"batch must be at least 1, not {batch}")
+        return self._results(self._prepared(sources, ahead=2 * batch), batch)
+
+    def close(self) -> None:
+        """Give back what the model holds."""
+        self.backend.close()
+
+    def __enter__(self) -> Scorer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _prepare(self, source: Source) -> _Prepared:
+        start = perf_counter()
+        frame = decode(source)
+        decoded = perf_counter()
+        views = sample(frame, self.sampling, size=self.card.view_size, crops=self.crops)
+        sampled = perf_counter()
+        return _Prepared(views, {"decode": 1e3 * (decoded - start), "sample": 1e3 * (sampled - decoded)})
+
+    def _attempt(self, source: Source) -> _Prepared | InputError:
+        try:
+            return self._prepare(source)
+        except InputError as error:
+            return error
+
+    def _prepared(self, sources: Iterable[Source], ahead: int) -> Iterator[_Prepared | InputError]:
+        """Results of ``_attempt`` in order, with at most ``ahead`` sources taken before they are wanted.
+
+        Whole frames live only inside the worker threads; what waits here are views.
+        """
+        pool = ThreadPoolExecutor(_DECODERS, thread_name_prefix="crossiqa-decode")
+        waiting: deque[Future[_Prepared | InputError]] = deque()
+        try:
+            for source in sources:
+                waiting.append(pool.submit(self._attempt, source))
+                if len(waiting) >= ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:  # also when the caller stops early, or Ctrl-C comes
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _results(self, prepared: Iterator[_Prepared | InputError], batch: int) -> Iterator[Score | InputError]:
+        while group := list(islice(prepared, batch)):
+            good = [item for item in group if isinstance(item, _Prepared)]
+            scores = iter(self._scores(good) if good else [])
+            for item in group:
+                yield next(scores) if isinstance(item, _Prepared) else item
+
+    def _scores(self, pictures: list[_Prepared]) -> list[Score]:
+        """One inference over the views of all ``pictures``; its time is divided over them by views."""
+        views = np.concatenate([picture.views for picture in pictures])
+        start = perf_counter()
+        raw = self.backend.infer(views)
+        per_view = 1e3 * (perf_counter() - start) / len(views)
+        ends = np.cumsum([len(picture.views) for picture in pictures])
+        return [
+            self._pool(part, {**picture.timings, "infer": per_view * len(part)})
+            for picture, part in zip(pictures, np.split(raw, ends[:-1]), strict=True)
+        ]
+
+    def _pool(self, raw: Scores, timings: dict[str, float]) -> Score:
+        value = float(raw.mean(dtype=np.float64))
+        half = self.card.interval_half_width
+        return Score(
+            value=value,
+            interval=None if half is None else (max(value - half, 0.0), min(value + half, 100.0)),
+            raw=tuple(map(float, raw)),
+            model=self.card.identity,
+            backend=self.backend.describe,
+            timings=MappingProxyType(timings),
+        )
+
+
+def _locate(model: str | os.PathLike[str]) -> Path:
+    """The path of a model file; a bare word without a suffix is the name of a shipped model."""
+    path = Path(model)
+    if isinstance(model, str) and model == path.name and not path.suffix and not path.is_file():
+        return weights.find(model)
+    return path

@@ -1,0 +1,194 @@
+"""The training loop, shared by pre-training and fine-tuning."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.tensorboard import SummaryWriter
+
+from crossiqa_edge.errors import ConfigError, OutputError
+from crossiqa_edge.training.distributed import World
+from crossiqa_edge.training.optimisation import (
+    autocast,
+    clip_gradients,
+    learning_rate,
+    resolve_precision,
+    set_learning_rate,
+    update_average,
+)
+from crossiqa_edge.training.progress import StepProgress
+from crossiqa_edge.training.recipe import Recipe
+from crossiqa_edge.training.resume import CHECKPOINT, restore_state, save_state
+
+Losses = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained, on what.
+
+    Attributes:
+        module: takes the tensors of a batch and returns losses by name; ``total`` is minimised.
+        optimiser: over the module's parameters.
+        items: pure function of the index: item i is the same in every run, process and worker.
+        report: called with the averaged module and the step at the end of each epoch, in the leading
+            process; returns figures to be logged.
+        views_per_item: for the images/s that are shown.
+    """
+
+    module: nn.Module
+    optimiser: torch.optim.Optimizer
+    items: Dataset[tuple[Tensor, ...]]
+    report: Callable[[nn.Module, int], Mapping[str, float]]
+    views_per_item: int
+
+
+class Observer(Protocol):
+    """Sees every step; tests use it to record losses or to interrupt."""
+
+    def __call__(self, step: int, losses: Mapping[str, float]) -> None: ...
+
+
+class StepSampler(Sampler[list[int]]):
+    """Batches of item indices for this process from step ``first`` on: step s of a run has the items
+    s * batch .. (s + 1) * batch - 1, whatever the number of processes."""
+
+    def __init__(self, first: int, recipe: Recipe, world: World) -> None:
+        if recipe.batch % world.size:
+            raise ConfigError(f"batch {recipe.batch} does not divide among {world.size} processes")
+        self.steps = range(first, recipe.steps)
+        self.batch = recipe.batch
+        self.share = recipe.batch // world.size
+        self.offset = world.rank * self.share
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in self.steps:
+            start = step * self.batch + self.offset
+            yield list(range(start, start + self.share))
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+def train(
+    task: Task,
+    recipe: Recipe,
+    out: str | os.PathLike[str],
+    world: World,
+    *,
+    workers: int = 1,
+    checkpoint_minutes: float = 3.0,
+    observer: Observer | None = None,
+) -> nn.Module:
+    """Run ``recipe`` to its end, from the state in ``out`` if there is one.
+
+    Ctrl-C and SIGTERM write the state before they end the run; the same command then goes on exactly
+    where it stopped.
+
+    Returns:
+        The averaged module.
+    """
+    out = Path(out)
+    module, optimiser, device = task.module.to(world.device), task.optimiser, world.device
+    average = deepcopy(module).requires_grad_(False).eval()
+    done = restore_state(out, recipe, module, average, optimiser)
+    dtype = resolve_precision(recipe.precision, device)
+    wrapped = world.wrap(module)
+
+    def keep(step: int) -> None:
+        if world.leads:
+            save_state(out, step, recipe, module, average, optimiser)
+
+    with ExitStack() as stack:
+        events = stack.enter_context(SummaryWriter(str(out / "events"))) if world.leads else None
+        progress = stack.enter_context(StepProgress(recipe, done, task.views_per_item, shown=world.leads))
+        stack.enter_context(_termination_as_interrupt())
+        step, saved_at = done, time.monotonic()
+        try:
+            for batch in _loader(task.items, StepSampler(done, recipe, world), workers):
+                set_learning_rate(optimiser, learning_rate(step, recipe))
+                with autocast(dtype, device):
+                    losses: Losses = wrapped(*(tensor.to(device, non_blocking=True) for tensor in batch))
+                optimiser.zero_grad(set_to_none=True)
+                losses["total"].backward()  # type: ignore[no-untyped-call]
+                norm = clip_gradients(module, recipe.clip_norm)
+                optimiser.step()
+                update_average(average, module, recipe.ema_decay, step)
+                step += 1
+
+                figures = {name: world.mean(float(loss.detach())) for name, loss in losses.items()}
+                if observer:
+                    observer(step, figures)
+                progress.advance(figures)
+                if events and step % 10 == 0:
+                    _log(events, "train", {**figures, "gradient_norm": float(norm)}, step)
+                if step % recipe.steps_per_epoch == 0 or step == recipe.steps:
+                    if world.leads and events:
+                        _log(events, "validation", progress.note(task.report(average, step), step), step)
+                    keep(step)
+                    saved_at = time.monotonic()
+                elif time.monotonic() - saved_at > 60.0 * checkpoint_minutes:
+                    keep(step)
+                    saved_at = time.monotonic()
+        except KeyboardInterrupt:
+            keep(step)
+            raise
+    return average
+
+
+def _loader(items: Dataset[Any], sampler: StepSampler, workers: int) -> DataLoader[Any]:
+    return DataLoader(
+        items,
+        batch_sampler=sampler,
+        num_workers=workers,
+        worker_init_fn=_quiet_worker,
+        prefetch_factor=4 if workers else None,
+    )
+
+
+def _quiet_worker(_: int) -> None:
+    """One thread a worker, and Ctrl-C is the parent's affair."""
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class _termination_as_interrupt:
+    """SIGTERM, as sent by schedulers, ends a run as cleanly as Ctrl-C does."""
+
+    def __enter__(self) -> None:
+        self.before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGTERM, self.before)
+
+
+def _log(events: SummaryWriter, group: str, figures: Mapping[str, float], step: int) -> None:
+    for name, value in figures.items():
+        events.add_scalar(f"{group}/{name}", value, step)  # type: ignore[no-untyped-call]
+
+
+def prepare_run(out: str | os.PathLike[str], *, restart: bool) -> Path:
+    """Make the run's folder; with ``restart`` forget the state in it.
+
+    Raises:
+        OutputError: the folder cannot be made.
+    """
+    directory = Path(out)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if restart:
+            (directory / CHECKPOINT).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{directory}: cannot make this folder ({error.strerror})") from error
+    return directory

@@ -1,0 +1,193 @@
+"""Recipes: everything that decides what a training run makes, in one small TOML file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+from crossiqa_edge.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What pre-training and fine-tuning have in common.
+
+    Attributes:
+        name: recipe name, kept in the card.
+        seed: of everything random; two runs of one recipe on one machine give equal weights.
+        size, embedding: the network (see ``crossiqa_edge.model.family``).
+        view_size: side of the training views in pixels, a multiple of 16.
+        batch: items (grids or draws) a step, over all processes.
+        steps: optimiser steps.
+        steps_per_epoch: steps between two reports (validation, sheet of pictures).
+        learning_rate, weight_decay, warmup_steps: AdamW with linear warm-up and cosine decay to zero.
+        clip_norm: largest gradient norm.
+        ema_decay: decay of the exponential moving average whose weights are kept.
+        precision: ``auto`` (bfloat16 where the hardware multiplies it natively), ``fp32`` or ``bf16``.
+    """
+
+    name: str
+    seed: int = 0
+    size: str = "nano"
+    embedding: str = "multilevel"
+    view_size: int = 112
+    batch: int = 16
+    steps: int = 1000
+    steps_per_epoch: int = 250
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warmup_steps: int = 100
+    clip_norm: float = 1.0
+    ema_decay: float = 0.998
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "steps", "steps_per_epoch", "view_size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"recipe {self.name}: {name} must be positive")
+        if self.view_size % 16:
+            raise ConfigError(f"recipe {self.name}: view_size must be a multiple of 16, the patch")
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise ConfigError(f"recipe {self.name}: precision is auto, fp32 or bf16")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class PretrainRecipe(Recipe):
+    """Cross reconstruction.
+
+    Attributes:
+        pairing: ``cross-content`` (two pictures) or ``same-content`` (the paper's).
+        energy_weight: weight of the band energies beside the pixels; 0 is the paper's pixel loss.
+        pristine_share: probability that one of the two degradations is none at all.
+    """
+
+    pairing: str = "cross-content"
+    energy_weight: float = 0.1
+    pristine_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pairing not in ("cross-content", "same-content"):
+            raise ConfigError(f"recipe {self.name}: pairing is cross-content or same-content")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One set in the mix of a fine-tuning.
+
+    Attributes:
+        data: catalogue name of the set.
+        weight: share of the draws, relative to the other sources.
+        hold_out: share of the references kept for validation, chosen by the recipe's seed.
+        hold_out_references: names of the references kept for validation instead.
+    """
+
+    data: str
+    weight: float = 1.0
+    hold_out: float = 0.1
+    hold_out_references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FinetuneRecipe(Recipe):
+    """Regression to human opinion.
+
+    Attributes:
+        sources: the mix.
+        variants: pictures a draw; they share their content where the source can arrange it.
+        rank_weight: weight of the pairwise rank loss beside the regression.
+        encoder_rate: learning rate of the encoder relative to the head's.
+        fragment_share: share of views that are fragments; the others are whole windows.
+    """
+
+    sources: tuple[Source, ...] = ()
+    variants: int = 4
+    rank_weight: float = 0.5
+    encoder_rate: float = 1.0
+    fragment_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.sources:
+            raise ConfigError(f"recipe {self.name}: at least one [[sources]] is needed")
+
+
+AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
+_PACKAGED = files("crossiqa_edge.training") / "recipes"
+
+
+def packaged_recipes() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(item.name.removesuffix(".toml") for item in _PACKAGED.iterdir() if item.name.endswith(".toml"))
+
+
+def load_recipe(
+    kind: type[AnyRecipe], name: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None
+) -> AnyRecipe:
+    """A packaged recipe by name, or one from a TOML file; ``overrides`` replace single values.
+
+    Raises:
+        ConfigError: no such recipe, not TOML, or an unknown or wrong value.
+    """
+    text = _recipe_text(name)
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"recipe {name}: not TOML ({error})") from error
+    values = {"name": Path(name).stem, **values, **(overrides or {})}
+    return _build(kind, values, str(name))
+
+
+def _recipe_text(name: str | os.PathLike[str]) -> str:
+    packaged = _PACKAGED / f"{name}.toml"
+    if packaged.is_file():
+        return packaged.read_text()
+    try:
+        return Path(name).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"no recipe {name!r}; packaged ones are {', '.join(packaged_recipes())}, or give a TOML file"
+        ) from error
+
+
+def _build(kind: type[AnyRecipe], values: dict[str, Any], where: str) -> AnyRecipe:
+    known = {item.name: item for item in fields(kind)}
+    for key in values:
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            raise ConfigError(f"recipe {where}: unknown key {key!r}; {hint}")
+    if "sources" in values:
+        values["sources"] = tuple(
+            source if isinstance(source, Source) else _source(source, where) for source in values["sources"]
+        )
+    defaults = {key: item.default for key, item in known.items()}
+    for key, value in values.items():
+        expected = type(defaults[key]) if isinstance(defaults[key], int | float | str) else None
+        if expected is float and isinstance(value, int):
+            values[key] = float(value)
+        elif expected and not isinstance(value, expected):
+            raise ConfigError(f"recipe {where}: {key} is a {expected.__name__}, not {value!r}")
+    return kind(**values)
+
+
+def _source(values: Mapping[str, Any], where: str) -> Source:
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    try:
+        return Source(**values)
+    except TypeError as error:
+        raise ConfigError(f"recipe {where}: a [[sources]] table has data, weight and hold_out ({error})") from error
