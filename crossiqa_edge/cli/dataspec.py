@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import click
-
 from crossiqa_edge.data.datasets.base import QualitySet
 from crossiqa_edge.data.datasets.catalogue import open_set
 from crossiqa_edge.errors import ConfigError, DatasetError
@@ -17,22 +15,11 @@ _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 _LARGEST = 10**6
 
 
-class DataSpec(click.ParamType):
-    """Opens the set while the options are read, so that a wrong folder is reported before any work.
-
-    ``tid-kodak:13-16=kodak,opinions_csv=mos.csv`` is the set ``tid-kodak`` from the folder ``kodak``
-    with one option of its loader, cut down to the references whose names end in 13 to 16.
-    """
-
-    name = "data"
-
-    def convert(self, value: str | QualitySet, param: object, context: object) -> QualitySet:
-        """Raises ConfigError for a wrong spec, DatasetError for a set that is not there."""
-        return value if isinstance(value, QualitySet) else open_spec(value)
-
-
 def open_spec(spec: str) -> QualitySet:
     """The data set that ``spec`` names.
+
+    ``tid-kodak:13-16=kodak,opinions_csv=mos.csv`` is the set ``tid-kodak`` from the folder ``kodak``, its
+    loader given one option, cut down to the references whose names end in 13 to 16.
 
     Raises:
         ConfigError: not of the form ``NAME[:REFERENCES]=PATH[,OPTION=VALUE…]``, or unknown name or option.
@@ -40,7 +27,9 @@ def open_spec(spec: str) -> QualitySet:
     """
     match = _SPEC.fullmatch(spec)
     if match is None:
-        raise ConfigError(f"{spec!r} names no data set; write NAME=PATH, or NAME:13-16=PATH for references 13 to 16")
+        raise ConfigError(
+            f"{spec!r} names no data set; write NAME=PATH, or NAME:13-16=PATH for references 13 to 16"
+        )
     root, *options = _OPTION.split(match["rest"])
     opened = open_set(match["name"], root, **dict(option.split("=", 1) for option in options))
     return opened if match["references"] is None else _of_references(opened, match["references"])

@@ -1,7 +1,7 @@
 """``crossiqa``: finds the verb, runs it, and turns the package's errors into one line and an exit code.
 
-Exit codes: 0 all well; 1 some inputs failed while the others were scored; 2 nothing could be done
-(wrong usage, missing model, unreadable input); 130 interrupted.
+Exit codes: 0 all well; 1 some inputs failed while the others were scored; 2 nothing could be done, or
+not to the end (wrong usage, missing model, unreadable input, full disk); 130 interrupted.
 """
 
 from __future__ import annotations
@@ -58,12 +58,10 @@ class Verbs(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         try:
-            code = super().invoke(context)
-            sys.stdout.flush()  # here, where a full disk can still be told, not when the interpreter ends
+            return super().invoke(context)
         except BrokenPipeError:  # `crossiqa score … | head` is no error
             _forget_stdout()
             return 0
-        return code
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -73,8 +71,8 @@ def crossiqa() -> None:
 
     Results go to stdout, progress and warnings to stderr.
 
-    Exit codes: 0 all well; 1 some inputs failed, the others were scored; 2 nothing could be done;
-    130 interrupted.
+    Exit codes: 0 all well; 1 some inputs failed, the others were scored; 2 nothing could be done, or
+    not to the end; 130 interrupted.
     """
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import numpy.typing as npt
 
 from crossiqa_edge import weights
+from crossiqa_edge.card import ModelCard
 from crossiqa_edge.errors import ArtefactError, MissingDependencyError
 from crossiqa_edge.imaging.sampling import Views
 from crossiqa_edge.runtime.artefact import Artefact
@@ -19,6 +19,8 @@ from crossiqa_edge.training.evaluate import Predict, pooled
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from crossiqa_edge.model.quality import QualityModel
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,59 @@ def encoder(model: str, reading: Reading) -> Subject:
 
 
 def untrained_encoder(model: str, reading: Reading, seed: int) -> Subject:
-    """An encoder of the same shape with random weights: what any training has to beat."""
+    """An encoder of the same shape with random weights: what any training has to beat.
+
+    Raises:
+        ArtefactError, MissingDependencyError: as for ``encoder``.
+    """
+    _, card = _load(_weights(model))
     import torch
 
-    _, card = _load(_weights(model))
     from crossiqa_edge.model.quality import QualityModel
 
     torch.manual_seed(seed)
     network = QualityModel(card).eval()
-    return _subject(f"{card.size}, random init", _numpy(network.features), card, reading)
+    return _subject(f"{card.size} encoder, random init", _numpy(network.features), card, reading)
+
+
+def _subject(
+    name: str, network: Callable[[Views], npt.ArrayLike], card: ModelCard, reading: Reading
+) -> Subject:
+    sampling = reading.sampling or card.sampling
+    return Subject(name, pooled(network, sampling, size=card.view_size, crops=reading.crops))
+
+
+def _locate(model: str) -> Path:
+    path = Path(model)
+    return path if path.exists() else weights.find(model)
+
+
+def _weights(model: str) -> Path:
+    path = _locate(model)
+    if Artefact.open(path).kind == "safetensors":
+        return path
+    beside = path.with_suffix(".safetensors")
+    if not beside.is_file():
+        raise ArtefactError(
+            f"{path}: a graph gives scores only; for a linear probe give the .safetensors weights"
+        )
+    return beside
+
+
+def _load(path: Path) -> tuple[QualityModel, ModelCard]:
+    try:
+        from crossiqa_edge.model.checkpoint import load
+    except ImportError as error:
+        raise MissingDependencyError("running bare weights", "train") from error
+    return load(path)
+
+
+def _numpy(function: Callable[[Tensor], Tensor]) -> Callable[[Views], npt.ArrayLike]:
+    """``function`` of uint8 tensors, made to take and give arrays."""
+    import torch
+
+    def run(views: Views) -> npt.ArrayLike:
+        with torch.inference_mode():
+            return function(torch.from_numpy(views)).numpy()
+
+    return run

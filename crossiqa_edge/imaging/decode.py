@@ -15,8 +15,9 @@ from __future__ import annotations
 import io
 import os
 import stat
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import lru_cache
+from importlib import import_module
 from typing import IO
 
 import numpy as np
@@ -29,8 +30,12 @@ from crossiqa_edge.imaging.sampling import Frame
 
 Source = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[np.generic]
 
-# In the order in which they are tried: the first two need no further plugin of Pillow.
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
+# Left to itself, Pillow loads all its forty plugins when it meets a file it does not know at once.
+for _plugin in ("Jpeg", "Png", "WebP", "Tiff", "Bmp", "Gif", "Ppm", "Jpeg2K", "Avif"):
+    with suppress(ImportError):  # AVIF is younger than the oldest Pillow that will do
+        import_module(f"PIL.{_plugin}ImagePlugin")
+_WANTED = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
+FORMATS = tuple(name for name in _WANTED if name in Image.OPEN)
 # Lets the 102 and 108 megapixel pictures of today's largest cameras and phones pass, at 360 MB of RGB.
 MAX_PIXELS = 120_000_000
 MAX_FILE_BYTES = 512 << 20
@@ -45,7 +50,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_ICC_SPACES = {"RGB": "RGB ", "CMYK": "CMYK", "L": "GRAY"}
+_ICC_MODES = ("RGB", "CMYK", "L")
 
 
 def decode(source: Source, *, max_pixels: int = MAX_PIXELS) -> Frame:
@@ -84,7 +89,9 @@ def name_of(source: object) -> str:
 
 def _printable(text: str) -> str:
     """``text`` with line breaks, control codes and undecodable bytes escaped; ``''`` if there is none."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text) or "''"
+    if text.isprintable():
+        return text or "''"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _from_picture(source: str | os.PathLike[str] | bytes | Image.Image, max_pixels: int) -> Frame:
@@ -95,9 +102,11 @@ def _from_picture(source: str | os.PathLike[str] | bytes | Image.Image, max_pixe
             return _as_shown(image, max_pixels)
     except InputError:
         raise
+    except Image.DecompressionBombError as error:  # Pillow's own limit, in its own time
+        raise _too_many("more", max_pixels) from error
     except MemoryError as error:
         raise InputError("too large for the free memory; close other programs or shrink it") from error
-    except (UnidentifiedImageError, KeyError) as error:  # KeyError: a Pillow from before AVIF
+    except UnidentifiedImageError as error:
         raise InputError(
             f"not a picture, or damaged from its start; known are {', '.join(FORMATS)}"
         ) from error
@@ -135,16 +144,27 @@ def _file(path: str | os.PathLike[str]) -> IO[bytes]:
 def _as_shown(image: Image.Image, max_pixels: int) -> Frame:
     width, height = image.size
     if width * height > max_pixels:
-        raise InputError(
-            f"{width} x {height} are {width * height / 1e6:.0f} megapixels, more than the limit of "
-            f"{max_pixels / 1e6:.0f}; raise max_pixels if you trust the file"
-        )
+        raise _too_many(f"{width} x {height} are more", max_pixels)
+    _check_strips(image)
     image.load()
     profile = image.info.get("icc_profile")
     image = _opaque(_eight_bits(_upright(image)))
     if isinstance(profile, bytes):
         image = _in_srgb(image, profile)
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _check_strips(image: Image.Image) -> None:
+    """Refuse a TIFF file whose header promises more rows than its strips hold; Pillow paints them black."""
+    strips = [strip[1] for strip in getattr(image, "tile", [])]
+    held = sum((right - left) * (bottom - top) for left, top, right, bottom in strips)
+    if image.format == "TIFF" and strips and held < image.width * image.height:
+        raise InputError("truncated (strips are missing); copy or export it again")
+
+
+def _too_many(what: str, max_pixels: int) -> InputError:
+    limit = f"{max_pixels / 1e6:.4g} megapixels"
+    return InputError(f"{what} than the limit of {limit}; raise max_pixels if you trust the file")
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -180,7 +200,7 @@ def _opaque(image: Image.Image) -> Image.Image:
         paper = Image.new("RGB", image.size, "white")
         paper.paste(layer.convert("RGB"), mask=layer.getchannel("A"))
         return paper
-    return image if image.mode in _ICC_SPACES else image.convert("RGB")
+    return image if image.mode in _ICC_MODES else image.convert("RGB")
 
 
 def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
@@ -193,8 +213,6 @@ def _transform_from(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | N
     """The way from ``profile`` to sRGB; None where it is sRGB already, broken, or of another space."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if source.profile.xcolor_space != _ICC_SPACES[mode]:
-            return None
         if "sRGB" in (source.profile.profile_description or ""):
             return None
         target = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 import sys
@@ -19,6 +18,7 @@ _PICTURE = re.compile(
     r"[^.].*\.(avif|bmp|dib|gif|j2k|jfif|jp2|jpe|jpe?g|mpo|p[bgnp]m|png|tiff?|webp)",
     re.IGNORECASE | re.DOTALL,
 )
+_MAGIC = re.compile(r"[*?[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ def gather(arguments: Sequence[str], stdin: IO[bytes] | None = None) -> Iterator
     * a folder is all pictures in it, known by their suffix, those of its subfolders after its own, in
       natural order (``2.png`` before ``10.png``); hidden files, hidden folders and links to folders
       are left out;
-    * a glob that the shell has left alone is its matches in natural order, ``**`` crossing folders;
+    * a glob that the shell has left alone is its matches in natural order, ``**`` crossing folders but
+      no links;
     * ``@list.txt`` is the arguments in that file, one a line, as if given here; empty lines and lines
       that begin with ``#`` are skipped; ``@-`` reads the list from standard input;
     * ``-`` is one picture on standard input.
@@ -66,7 +67,7 @@ def _named(argument: str, stdin: IO[bytes]) -> Iterator[Entry]:
         yield _piped(stdin)
     elif os.path.isdir(argument):  # noqa: PTH112 - for Path, "" is the current folder
         yield from _folder(argument)
-    elif glob.has_magic(argument) and not os.path.lexists(argument):
+    elif _MAGIC.search(argument) and not os.path.lexists(argument):
         yield from _matches(argument)
     else:
         yield _picture(argument)
@@ -108,11 +109,23 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _matches(pattern: str) -> Iterator[Entry]:
-    matches = sorted(glob.glob(pattern, recursive=True), key=_natural)  # noqa: PTH207 - as the shell does
-    if not matches:
+    wanted = Path(pattern)
+    root = Path(wanted.anchor)
+    try:  # pathlib rather than glob: its ** does not follow links, which may run in circles
+        found = [path for path in root.glob(str(wanted.relative_to(root))) if not _hidden(path, wanted)]
+    except (ValueError, OSError) as error:
+        yield _trouble(pattern, f"cannot be matched ({error}); check the pattern")
+        return
+    if not found:
         yield _trouble(pattern, "matches no file; check the pattern")
-    for match in matches:
-        yield from _folder(match) if os.path.isdir(match) else [_picture(match)]  # noqa: PTH112
+    for path in sorted(map(str, found), key=_natural):
+        yield from _folder(path) if Path(path).is_dir() else [_picture(path)]
+
+
+def _hidden(path: Path, pattern: Path) -> bool:
+    """Whether a part of ``path`` begins with a dot that ``pattern`` does not ask for."""
+    asked = any(part[0] == "." for part in pattern.parts)
+    return not asked and any(part[0] == "." for part in path.parts)
 
 
 def _listed(argument: str, stdin: IO[bytes]) -> Iterator[Entry]:

@@ -70,5 +70,5 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ArtefactError(
-            f"{path}: not a safetensors file, or a damaged one; pickled weights (.pt, .pth, .bin) are never read"
+            f"{path}: not a safetensors file, or a damaged one; pickles (.pt, .pth, .bin) are never read"
         ) from error

@@ -52,7 +52,8 @@ def _fitted_position_embedding(
     patches = embedding.shape[1] - prefix
     if embedding.ndim != 3 or embedding.shape[-1] != width or round(patches**0.5) ** 2 != patches:
         raise ArtefactError(
-            f"{path}: position embeddings {tuple(embedding.shape)} do not fit width {width} with a class token"
+            f"{path}: position embeddings {tuple(embedding.shape)} do not fit width {width} "
+            "with a class token; choose the model size that fits the file"
         )
     return resized_position_embedding(embedding, encoder.patch_embed.grid_size, prefix)
 

@@ -48,9 +48,7 @@ class CrossReconstruction(nn.Module):
         super().__init__()
         self.quality = quality
         self.energies = BandEnergies()
-        self.decoder = CrossDecoder(
-            family_size(size), _PIXELS + self.energies.outputs, view_size=view_size
-        )
+        self.decoder = CrossDecoder(family_size(size), _PIXELS + self.energies.outputs, view_size=view_size)
         self.energy_weight = energy_weight
 
     def forward(self, grid: Tensor) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ _RGB_TO_YCBCR = (
     (-0.168736, -0.331264, 0.5),
     (0.5, -0.418688, -0.081312),
 )
-_FLOOR = (1.0 / 255.0) ** 2  # one code value: what lies below is rounding
+_FLOOR = (1.0 / 255.0) ** 2  # one code value squared: what lies below is rounding, and counts as nothing
 
 
 def dct_matrix(size: int = BLOCK) -> Tensor:
@@ -33,7 +33,9 @@ def dct_matrix(size: int = BLOCK) -> Tensor:
 
 
 class BandEnergies(nn.Module):
-    """Logarithmic AC energies of patches in ``BANDS`` radial DCT bands of Y, Cb and Cr.
+    """Log AC energies of patches in ``BANDS`` radial DCT bands of Y, Cb and Cr.
+
+    An energy is ``log(1 + power)``, the power in squared code values.
 
     Shapes: pixels on 0..1, (..., P, P, 3) with P a multiple of 8 -> (..., 3 * BANDS).
     """
@@ -53,7 +55,7 @@ class BandEnergies(nn.Module):
         # (..., side, BLOCK rows, side, BLOCK columns, 3): transform rows, then columns
         spectrum = torch.einsum("ur,...irjcz,vc->...ijzuv", self.dct, blocks, self.dct)
         power = spectrum.square().mean(dim=(-5, -4)).flatten(-2)
-        return torch.log(power @ self.bands + _FLOOR).flatten(-2)
+        return torch.log1p(power @ self.bands / _FLOOR).flatten(-2)
 
 
 def _band_weights() -> Tensor:

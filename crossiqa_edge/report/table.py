@@ -67,4 +67,4 @@ class TableWriter:
 
     def _paint(self, text: str, colour: str | None) -> str:
         """``text`` in ``colour``, or faint for None; as it is where colours are not wanted."""
-        return click.style(text, fg=colour, dim=colour is None) if self._colour else text
+        return click.style(text, fg=colour, dim=True if colour is None else None) if self._colour else text

@@ -71,4 +71,5 @@ def checked_scores(scores: npt.NDArray[Any], count: int, where: str) -> Scores:
         )
     if not np.all((scores >= -_ROUNDING) & (scores <= 100 + _ROUNDING)):  # also False for NaN
         raise ArtefactError(f"{where}: gave a score outside 0..100; export the model again")
-    return np.clip(scores, 0, 100)
+    clipped: Scores = np.clip(scores, 0, 100)
+    return clipped

@@ -33,19 +33,20 @@ def open_backend(artefact: Artefact, *, threads: int | None = None, reason: str 
         ArtefactError: onnxruntime does not accept the graph.
         BackendError: onnxruntime cannot work on this machine.
     """
-    return OrtBackend(artefact, _session(artefact, threads), reason)
+    # From bytes, not from the path: what was checked is what is run, and nothing beside it is read.
+    return OrtBackend(artefact, artefact.read(), threads=threads, reason=reason)
 
 
 class OrtBackend:
-    """An open onnxruntime session; see ``crossiqa_edge.runtime.backend.Backend``."""
+    """A session over ``data``, the bytes of ``artefact``; see ``crossiqa_edge.runtime.backend.Backend``."""
 
     name = "onnxruntime"
     device = "cpu"
 
-    def __init__(self, artefact: Artefact, session: onnxruntime.InferenceSession, reason: str) -> None:
+    def __init__(self, artefact: Artefact, data: bytes, *, threads: int | None, reason: str) -> None:
         self.precision = artefact.card.precision
         self.reason = reason
-        self._session: onnxruntime.InferenceSession | None = session
+        self._session: onnxruntime.InferenceSession | None = _session(data, str(artefact.path), threads)
         self._size = artefact.card.view_size
         self._where = str(artefact.path)
 
@@ -68,9 +69,11 @@ class OrtBackend:
         self._session = None
 
 
-def _session(artefact: Artefact, threads: int | None) -> onnxruntime.InferenceSession:
-    import onnxruntime
-
+def _session(data: bytes, where: str, threads: int | None) -> onnxruntime.InferenceSession:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BackendError(f"onnxruntime does not start ({_one_line(error)}); install it anew") from error
     onnxruntime.set_default_logger_severity(_FATAL)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
@@ -80,16 +83,12 @@ def _session(artefact: Artefact, threads: int | None) -> onnxruntime.InferenceSe
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
-        # From bytes, not from the path: what was checked is what is run, and nothing beside it is read.
-        session = onnxruntime.InferenceSession(artefact.read(), options, providers=[PROVIDER])
-    except ArtefactError:
-        raise
+        session = onnxruntime.InferenceSession(data, options, providers=[PROVIDER])
     except Exception as error:  # onnxruntime's own exceptions have no base class but this
-        raise ArtefactError(
-            f"{artefact.path}: onnxruntime does not accept this graph: {_one_line(error)}"
-        ) from error
+        raise ArtefactError(f"{where}: onnxruntime does not accept this graph: {_one_line(error)}") from error
     if session.get_providers() != [PROVIDER]:
-        raise BackendError(f"onnxruntime runs on {session.get_providers()}, not on {PROVIDER}; install it anew")
+        taken = ", ".join(session.get_providers()) or "nothing"
+        raise BackendError(f"onnxruntime runs on {taken} instead of {PROVIDER}; install it anew")
     return session
 
 

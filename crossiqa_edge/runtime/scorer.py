@@ -17,7 +17,7 @@ import numpy as np
 from crossiqa_edge import weights
 from crossiqa_edge.card import ModelCard
 from crossiqa_edge.errors import ConfigError, InputError
-from crossiqa_edge.imaging.decode import Source, decode
+from crossiqa_edge.imaging.decode import Source, decode, name_of
 from crossiqa_edge.imaging.sampling import SAMPLINGS, Views, sample
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.backend import Backend, Scores
@@ -133,7 +133,10 @@ class Scorer:
         start = perf_counter()
         frame = decode(source)
         decoded = perf_counter()
-        views = sample(frame, self.sampling, size=self.card.view_size, crops=self.crops)
+        try:
+            views = sample(frame, self.sampling, size=self.card.view_size, crops=self.crops)
+        except InputError as error:
+            raise InputError(f"{name_of(source)}: {error}") from error
         sampled = perf_counter()
         return _Prepared(views, {"decode": 1e3 * (decoded - start), "sample": 1e3 * (sampled - decoded)})
 
@@ -160,7 +163,9 @@ class Scorer:
         finally:  # also when the caller stops early, or Ctrl-C comes
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _results(self, prepared: Iterator[_Prepared | InputError], batch: int) -> Iterator[Score | InputError]:
+    def _results(
+        self, prepared: Iterator[_Prepared | InputError], batch: int
+    ) -> Iterator[Score | InputError]:
         while group := list(islice(prepared, batch)):
             good = [item for item in group if isinstance(item, _Prepared)]
             scores = iter(self._scores(good) if good else [])
@@ -193,8 +198,8 @@ class Scorer:
 
 
 def _locate(model: str | os.PathLike[str]) -> Path:
-    """The path of a model file; a bare word without a suffix is the name of a shipped model."""
+    """The path of a model file; a bare word is a shipped model's name before it is a file's."""
     path = Path(model)
-    if isinstance(model, str) and model == path.name and not path.suffix and not path.is_file():
-        return weights.find(model)
-    return path
+    if not isinstance(model, str) or model != path.name or path.suffix:
+        return path
+    return weights.find(model) if model in weights.available() or not path.exists() else path

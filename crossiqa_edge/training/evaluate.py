@@ -16,7 +16,7 @@ from crossiqa_edge.data.datasets.base import QualitySet, Sample
 from crossiqa_edge.errors import ConfigError, InputError
 from crossiqa_edge.imaging.sampling import Frame, Views, check_frame, sample
 from crossiqa_edge.training.evaluation import Evaluation, Part, Splits
-from crossiqa_edge.training.linear_probe import fit_probe, split_rows
+from crossiqa_edge.training.linear_probe import MIN_REFERENCES, fit_probe, split_rows
 
 Rows = npt.NDArray[np.float64]
 Predict = Callable[[Sequence[Frame]], npt.ArrayLike]  # frames of any sizes -> scores (N,), higher is better
@@ -104,7 +104,7 @@ def evaluate_probe(
 
     Raises:
         InputError: as for ``evaluate``.
-        ConfigError: fewer than two references to split, or pictures shared by training and test.
+        ConfigError: too few references to split, or pictures shared by training and test.
     """
     if train_set is not None:
         _refuse_overlap(train_set, quality_set)
@@ -114,10 +114,10 @@ def evaluate_probe(
         protocol = f"linear probe trained on {train_set.name}"
         return _fixed(test, probe(test.values), model, protocol, splits, seed)
     gathered = gather(features, quality_set, loading)
-    if _references(gathered.quality_set) < 3:
+    if _references(gathered.quality_set) <= MIN_REFERENCES:  # the training part is split once more
         raise ConfigError(
-            f"{quality_set.name}: a linear probe needs pictures of at least three references; give more, "
-            "or another set to train on"
+            f"{quality_set.name}: a linear probe needs pictures of at least {MIN_REFERENCES + 1} references; "
+            "give more, or another set to train on"
         )
     parts = []
     for index, (train_rows, test_rows) in enumerate(_splits(gathered.quality_set, splits, seed)):
@@ -137,7 +137,7 @@ def evaluate_probe(
 def pooled(
     network: Callable[[Views], npt.ArrayLike], sampling: str, *, size: int, crops: int = 5
 ) -> Callable[[Sequence[Frame]], Rows]:
-    """``network`` on views (V, S, S, 3) -> (V,) or (V, D), made to take frames: the mean over a frame's views."""
+    """``network`` of views, (V, S, S, 3) -> (V,) or (V, D), made to take frames: the mean over views."""
 
     def run(frames: Sequence[Frame]) -> Rows:
         views = [sample(frame, sampling, size=size, crops=crops) for frame in frames]
@@ -194,7 +194,7 @@ def _fixed(
     """The evaluation of predictions that do not depend on the split."""
     samples = gathered.quality_set.samples
     summary = None
-    if _references(gathered.quality_set) > 1:
+    if _references(gathered.quality_set) >= MIN_REFERENCES:
         tests = [rows for _, rows in _splits(gathered.quality_set, splits, seed)]
         parts = [Part(_subset(gathered.quality_set, rows).samples, predicted[rows]) for rows in tests]
         summary = Splits.of(parts, seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -208,7 +209,8 @@ class Evaluation:
 
     @property
     def _caption(self) -> str:
-        skipped = f" {len(self.skipped)} samples could not be read." if self.skipped else ""
+        count = len(self.skipped)
+        skipped = f" {count} sample{'s' * (count > 1)} could not be read." if count else ""
         return f"{self.protocol}; RMSE in points of 100 after the logistic fit.{skipped}"
 
     def _sections(self) -> list[list[tuple[str, ...]]]:
@@ -230,10 +232,14 @@ def _groups(
     """The groups among ``names`` that have samples, in that order."""
     groups = []
     for name in names:
-        chosen = [part.where(lambda sample, name=name: name_of(sample) == name) for part in parts]
+        chosen = [part.where(partial(_is_called, name_of, name)) for part in parts]
         if present := [part for part in chosen if part.samples]:
             groups.append(Group.of(name, present))
     return tuple(groups)
+
+
+def _is_called(name_of: Callable[[Sample], str | None], name: str, sample: Sample) -> bool:
+    return name_of(sample) == name
 
 
 def _row(name: str, figures: Agreement, order: LevelOrder) -> tuple[str, ...]:

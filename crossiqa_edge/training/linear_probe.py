@@ -23,6 +23,7 @@ Values = npt.NDArray[np.float64]
 STRENGTHS: tuple[float, ...] = tuple(10.0**exponent for exponent in np.arange(-5, 2.5, 0.5))
 INNER_SPLITS = 3
 TRAIN_SHARE = 0.8
+MIN_REFERENCES = 3  # fewer cannot be split 80/20 with a reference in each part
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,12 @@ def fit_probe(features: npt.ArrayLike, quality_set: QualitySet, *, seed: int = 0
 
     Args:
         features: one row a sample, in the set's order.
-        quality_set: samples of at least two references.
+        quality_set: samples of at least ``MIN_REFERENCES`` references.
         seed: of the inner splits.
 
     Raises:
         InputError: rows and samples differ in number, or a value is not finite.
+        ConfigError: too few references.
     """
     rows, opinions = np.asarray(features, np.float64), quality_set.scores
     if rows.ndim != 2 or len(rows) != len(opinions):

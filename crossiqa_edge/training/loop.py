@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +128,7 @@ def train(
                 step += 1
 
                 figures = {name: world.mean(float(loss.detach())) for name, loss in losses.items()}
-                if observer:
+                if observer is not None:
                     observer(step, figures)
                 progress.advance(figures)
                 if events and step % 10 == 0:
@@ -163,14 +163,14 @@ def _quiet_worker(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-class _termination_as_interrupt:
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
     """SIGTERM, as sent by schedulers, ends a run as cleanly as Ctrl-C does."""
-
-    def __enter__(self) -> None:
-        self.before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-    def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGTERM, self.before)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _log(events: SummaryWriter, group: str, figures: Mapping[str, float], step: int) -> None:

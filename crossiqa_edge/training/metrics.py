@@ -18,38 +18,16 @@ import numpy as np
 import numpy.typing as npt
 
 from crossiqa_edge.errors import InputError, MissingDependencyError
+from crossiqa_edge.training.logistic import fit_logistic
 
 try:
-    from scipy import optimize, stats
+    from scipy import stats
 except ImportError as error:  # pragma: no cover - the extra is absent
     raise MissingDependencyError("measuring against human opinion", "train") from error
 
 Values = npt.NDArray[np.float64]  # (N,)
 
 MIN_SAMPLES = 3
-MIN_SAMPLES_FOR_LOGISTIC = 10  # two for each parameter; below, the curve would only trace the samples
-
-
-@dataclass(frozen=True, slots=True)
-class LogisticMap:
-    """The five-parameter logistic of Sheikh, Sabir and Bovik (IEEE Trans. Image Processing 15(11), 2006).
-
-    ``q(x) = b1 (1/2 - 1 / (1 + exp(b2 (x - b3)))) + b4 x + b5``; ``b1`` = 0 is the straight line.
-    The sign of ``b2`` is that of the whole curve's slope, a line's included.
-    """
-
-    b1: float
-    b2: float
-    b3: float
-    b4: float
-    b5: float
-
-    def __call__(self, predicted: npt.ArrayLike) -> Values:
-        """Predictions carried over to the scale of the opinions, float64 of the same shape."""
-        x = np.asarray(predicted, np.float64)
-        # 1/2 - 1/(1 + exp z) is tanh(z/2)/2, which cannot overflow.
-        mapped: Values = self.b1 / 2 * np.tanh(self.b2 * (x - self.b3) / 2) + self.b4 * x + self.b5
-        return mapped
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +132,7 @@ def krcc(predicted: npt.ArrayLike, opinion: npt.ArrayLike) -> float:
 
 
 def plcc(predicted: npt.ArrayLike, opinion: npt.ArrayLike) -> float:
-    """Pearson's correlation of the opinions with the predictions carried through ``fit_logistic``.
+    """Pearson's correlation of the opinions with the predictions after ``logistic.fit_logistic``.
 
     Where the predictions run against the opinions the fitted curve falls, and the figure is negative:
     a curve must not turn a wrong order into a good score.
@@ -163,32 +141,8 @@ def plcc(predicted: npt.ArrayLike, opinion: npt.ArrayLike) -> float:
 
 
 def rmse(predicted: npt.ArrayLike, opinion: npt.ArrayLike) -> float:
-    """Root mean square error after ``fit_logistic``, over N, in the unit of the opinions."""
+    """Root mean square error after ``logistic.fit_logistic``, over N, in the unit of the opinions."""
     return _after_fit(*_pair(predicted, opinion))[1]
-
-
-def fit_logistic(predicted: npt.ArrayLike, opinion: npt.ArrayLike) -> LogisticMap:
-    """The least-squares logistic from predictions to opinions, held monotone over its whole range.
-
-    Its direction is that of the SRCC (rising where that is zero or NaN). The straight line takes its
-    place with fewer than ``MIN_SAMPLES_FOR_LOGISTIC`` samples, and where no start of the optimiser
-    converges to something better than the line.
-    """
-    x, y = _pair(predicted, opinion)
-    if _degenerate(x, y):
-        return LogisticMap(0.0, 0.0, 0.0, 0.0, float(y.mean()) if y.size else math.nan)
-    # A negative unit turns falling samples round, so that only rising curves need fitting.
-    x_mean, x_scale = x.mean(), -x.std() if srcc(x, y) < 0 else x.std()
-    y_mean, y_scale = y.mean(), y.std()
-    b1, b2, b3, b4, b5 = _fit_rising((x - x_mean) / x_scale, (y - y_mean) / y_scale)
-    slope = b4 * y_scale / x_scale
-    return LogisticMap(
-        float(b1 * y_scale),
-        float(b2 / x_scale),
-        float(b3 * x_scale + x_mean),
-        float(slope),
-        float(b5 * y_scale + y_mean - slope * x_mean),
-    )
 
 
 def srcc_interval(rank: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -251,7 +205,7 @@ def _after_fit(x: Values, y: Values) -> tuple[float, float]:
     """(PLCC, RMSE) after the logistic fit."""
     if x.size < MIN_SAMPLES:
         return (math.nan, math.nan)
-    curve = fit_logistic(x, y)
+    curve = fit_logistic(x, y, falling=srcc(x, y) < 0)
     mapped = curve(x)
     error = float(np.sqrt(np.mean((mapped - y) ** 2)))
     if _degenerate(x, y):
@@ -259,32 +213,3 @@ def _after_fit(x: Values, y: Values) -> tuple[float, float]:
     if np.ptp(mapped) == 0:  # no monotone curve beats the mean
         return (0.0, error)
     return (math.copysign(_pearson(mapped, y), curve.b2), error)
-
-
-def _fit_rising(x: Values, y: Values) -> Values:
-    """b1..b5 of the best rising curve through standardised samples: b1, b2 and b4 are not negative."""
-    line = np.array([0.0, 1.0, 0.0, max(float(x @ y) / x.size, 0.0), 0.0])
-    if x.size < MIN_SAMPLES_FOR_LOGISTIC:
-        return line
-
-    def residuals(b: Values) -> Values:
-        wrong: Values = b[0] / 2 * np.tanh(b[1] * (x - b[2]) / 2) + b[3] * x + b[4] - y
-        return wrong
-
-    def jacobian(b: Values) -> npt.NDArray[np.float64]:
-        bend = np.tanh(b[1] * (x - b[2]) / 2)
-        steepness = b[0] / 4 * (1 - bend**2)
-        return np.stack([bend / 2, steepness * (x - b[2]), -steepness * b[1], x, np.ones_like(x)], axis=1)
-
-    # In units of standard deviations: a bend anywhere among the samples, from all but straight to a step.
-    bounds = ([0, 0.05, x.min(), 0, -20], [20, 100, x.max(), 20, 20])
-    # Starts: the S over the bulk, a steep S, and the two halves of an S for scores that saturate at one end.
-    starts = (
-        [3, 1.7, 0, 0.01, 0],
-        [2, 8, 0, 0.1, 0],
-        [4, 1.7, x.min() / 2, 0.01, 0],
-        [4, 1.7, x.max() / 2, 0.01, 0],
-    )
-    fits = [optimize.least_squares(residuals, start, jacobian, bounds, max_nfev=400) for start in starts]
-    sound = [fit.x for fit in fits if fit.success]
-    return min([line, *sound], key=lambda b: float(np.sum(residuals(b) ** 2)))

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import numpy as np
 from rich.progress import track
 
 from crossiqa_edge.atomic import atomic_write
+from crossiqa_edge.imaging.decode import decode
 from crossiqa_edge.imaging.sampling import Frame
 
 _READ_AHEAD = 16
@@ -67,6 +69,12 @@ class PictureCache:
         sizes = [int(np.prod(shape)) for shape in shapes]
         offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         return cls(path, shapes, tuple(int(offset) for offset in offsets))
+
+    @classmethod
+    def of_files(cls, directory: str | os.PathLike[str], paths: Sequence[Path]) -> PictureCache:
+        """The cache of these picture files; a file that has changed since makes another cache."""
+        keys = [f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths]
+        return cls.build(directory, "photographs", keys, [partial(decode, path) for path in paths])
 
 
 def _fill(path: Path, loaders: Sequence[Callable[[], Frame]], name: str) -> list[tuple[int, ...]]:

@@ -14,7 +14,6 @@ from torch.utils.data import Dataset
 from crossiqa_edge.card import ModelCard
 from crossiqa_edge.data.datasets.population import photographs
 from crossiqa_edge.data.degradations import LEVELS, every
-from crossiqa_edge.imaging.decode import decode
 from crossiqa_edge.imaging.sampling import Frame
 from crossiqa_edge.model.checkpoint import save_model
 from crossiqa_edge.model.initialise import initialise_encoder
@@ -60,9 +59,7 @@ class Grids(Dataset[tuple[Tensor, ...]]):
     def _kind(self, generator: np.random.Generator) -> tuple[int, int] | None:
         return int(generator.integers(len(self.degradations))), int(generator.integers(1, LEVELS + 1))
 
-    def _view(
-        self, content: Frame, kind: tuple[int, int] | None, generator: np.random.Generator
-    ) -> Frame:
+    def _view(self, content: Frame, kind: tuple[int, int] | None, generator: np.random.Generator) -> Frame:
         seed = int(generator.integers(2**31))
         if kind is not None:
             content = self.degradations[kind[0]](content, kind[1], seed)
@@ -94,9 +91,7 @@ def pretrain(
     """
     directory = prepare_run(out, restart=restart)
     paths = photographs(photos)
-    pictures = PictureCache.build(
-        cache or directory, "photographs", [str(path) for path in paths], [_loader(path) for path in paths]
-    )
+    pictures = PictureCache.of_files(cache or directory, paths)
     card = ModelCard(
         name=recipe.name,
         size=recipe.size,
@@ -131,7 +126,3 @@ def build_module(recipe: PretrainRecipe, card: ModelCard) -> CrossReconstruction
     return CrossReconstruction(
         quality, recipe.size, view_size=card.view_size, energy_weight=recipe.energy_weight
     )
-
-
-def _loader(path: Path):  # type: ignore[no-untyped-def]
-    return lambda: decode(path)

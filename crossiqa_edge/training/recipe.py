@@ -94,12 +94,14 @@ class Source:
         weight: share of the draws, relative to the other sources.
         hold_out: share of the references kept for validation, chosen by the recipe's seed.
         hold_out_references: names of the references kept for validation instead.
+        name: what results call the set, where the catalogue cannot know (a plain labelled folder).
     """
 
     data: str
     weight: float = 1.0
     hold_out: float = 0.1
     hold_out_references: tuple[str, ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,9 @@ _PACKAGED = files("crossiqa_edge.training") / "recipes"
 
 def packaged_recipes() -> list[str]:
     """Names of the recipes that come with the package."""
-    return sorted(item.name.removesuffix(".toml") for item in _PACKAGED.iterdir() if item.name.endswith(".toml"))
+    return sorted(
+        item.name.removesuffix(".toml") for item in _PACKAGED.iterdir() if item.name.endswith(".toml")
+    )
 
 
 def load_recipe(
@@ -190,4 +194,6 @@ def _source(values: Mapping[str, Any], where: str) -> Source:
     try:
         return Source(**values)
     except TypeError as error:
-        raise ConfigError(f"recipe {where}: a [[sources]] table has data, weight and hold_out ({error})") from error
+        raise ConfigError(
+            f"recipe {where}: a [[sources]] table has data, weight and hold_out ({error})"
+        ) from error

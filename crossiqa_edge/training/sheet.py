@@ -28,7 +28,7 @@ _COLUMNS = (
 
 @torch.no_grad()
 def write_sheet(module: CrossReconstruction, grids: Tensor, path: str | os.PathLike[str]) -> None:
-    """PNG with a row for each grid, uint8 (B, 2, 2, S, S, 3): inputs, targets, crossed and straight outputs."""
+    """PNG with a row for each grid of uint8 (B, 2, 2, S, S, 3): inputs, targets, outputs."""
     side = grids.shape[3]
     tokens = module.encode(grids.flatten(0, 2)).unflatten(0, grids.shape[:3])
     crossed = _to_pixels(module.cross(tokens, side).pixels).unflatten(0, grids.shape[:3])

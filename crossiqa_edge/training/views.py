@@ -43,9 +43,7 @@ def fragments(picture: Frame, generator: np.random.Generator, size: int) -> Fram
     return view
 
 
-def region(
-    picture: Frame, generator: np.random.Generator, size: int, margin: int
-) -> Frame:
+def region(picture: Frame, generator: np.random.Generator, size: int, margin: int) -> Frame:
     """A window with ``margin`` pixels more around it (or what the picture has), to be degraded before
     it is cut: borders treat filters and codecs unlike the inside of a picture."""
     wanted = size + 2 * margin

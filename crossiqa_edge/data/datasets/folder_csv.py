@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from crossiqa_edge.data.datasets.base import QualitySet, Sample
-from crossiqa_edge.data.datasets.release import find, quality_set, read_csv, unit_score, whole
+from crossiqa_edge.data.datasets.release import find, quality_set, unit_score
+from crossiqa_edge.data.datasets.tables import read_csv, whole
 from crossiqa_edge.errors import ConfigError, DatasetError
 from crossiqa_edge.imaging.decode import decode
 
@@ -41,8 +42,8 @@ def folder_csv(
         DatasetError: no such folder or table, a column or a picture missing, a score outside the range.
         ConfigError: a range without extent.
     """
-    if native_range[0] == native_range[1]:
-        raise ConfigError(f"native range {native_range} has no extent; give (worst, best)")
+    if len(native_range) != 2 or native_range[0] == native_range[1]:
+        raise ConfigError(f"native range {native_range} is no range; give (worst, best)")
     folder = Path(root)
     table = find(folder, [os.fspath(csv)], "give the pictures' folder, and the table's path with csv=")
     optional = [column for column in (reference_column, distortion_column, level_column) if column]

@@ -19,7 +19,8 @@ from functools import cache, partial
 from pathlib import Path
 
 from crossiqa_edge.data.datasets.base import QualitySet, Sample
-from crossiqa_edge.data.datasets.release import find, number, quality_set, read_csv, unit_score, whole
+from crossiqa_edge.data.datasets.release import find, quality_set, unit_score
+from crossiqa_edge.data.datasets.tables import number, read_csv, whole
 from crossiqa_edge.data.degradations.registry import LEVELS, every, get
 from crossiqa_edge.errors import ConfigError, DatasetError
 from crossiqa_edge.imaging.decode import decode
@@ -32,7 +33,7 @@ PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", 
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What people thought of one (type, level), over ``n`` pictures, on a scale of 1 (bad) to 5 (excellent)."""
+    """What people thought of one (type, level), over ``n`` pictures, from 1 (bad) to 5 (excellent)."""
 
     mean: float
     std: float
@@ -92,23 +93,23 @@ def population(
         ConfigError: an unknown type or level.
     """
     folder = Path(root)
-    find(folder, ["."], "give a folder of pristine photographs")
-    names = [item.name for item in every("kadid10k")] if types is None else list(types)
-    labels = [(name, level, population_mos(name, level)) for name in names for level in levels]
+    kinds = every("kadid10k") if types is None else tuple(map(get, types))
+    labels = [(kind, level, population_mos(kind.name, level)) for kind in kinds for level in levels]
 
     def samples() -> Iterator[Sample]:
         for path in photographs(folder):
-            reference = path.relative_to(folder).with_suffix("").as_posix()
+            place = path.relative_to(folder)
+            file, reference = place.as_posix(), place.with_suffix("").as_posix()
             own_seed = zlib.crc32(f"{seed}/{reference}".encode())
-            for name, level, score in labels:
+            for kind, level, score in labels:
                 yield Sample(
-                    key=f"{path.relative_to(folder).as_posix()}:{name}:{level}",
+                    key=f"{file}:{kind.name}:{level}",
                     score=score,
                     reference=reference,
-                    load=partial(_degraded, path, name, level, own_seed),
-                    distortion=name,
+                    load=partial(_degraded, path, kind.name, level, own_seed),
+                    distortion=kind.name,
                     level=level,
-                    band=get(name).band,
+                    band=kind.band,
                 )
 
     return quality_set(NAME, samples(), NATIVE_RANGE, folder)

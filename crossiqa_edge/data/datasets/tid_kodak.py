@@ -19,7 +19,8 @@ from functools import partial
 from pathlib import Path
 
 from crossiqa_edge.data.datasets.base import QualitySet, Sample
-from crossiqa_edge.data.datasets.release import find, quality_set, read_csv, unit_score, whole
+from crossiqa_edge.data.datasets.release import find, quality_set, unit_score
+from crossiqa_edge.data.datasets.tables import read_csv, whole
 from crossiqa_edge.data.degradations.registry import LEVELS, every, get
 from crossiqa_edge.errors import ConfigError, DatasetError
 from crossiqa_edge.imaging.decode import decode
@@ -81,6 +82,22 @@ def tid_kodak(
                     )
 
     return quality_set(NAME, samples(), NATIVE_RANGE, table)
+
+
+def tid_kodak_root(
+    root: str | os.PathLike[str],
+    opinions_csv: str | os.PathLike[str] = "opinions/tid2013_kodak01-16.csv",
+    references: Iterable[int] = range(1, 17),
+    types: Sequence[str] | None = None,
+) -> QualitySet:
+    """``tid_kodak`` from one folder: the pictures in its subfolder ``kodak``, or in itself where it has none.
+
+    A relative ``opinions_csv`` starts at ``root``.
+    """
+    folder = Path(root)
+    hint = "give the folder with kodak/ and the table, and the table's path with opinions_csv="
+    pictures = find(folder, ["kodak", "."], hint)
+    return tid_kodak(pictures, find(folder, [os.fspath(opinions_csv)], hint), references, types)
 
 
 def centre_crop(picture: Frame) -> Frame:

@@ -26,8 +26,9 @@ _TITLES = {
 # A level of these is published under another number; see Degradation.published_levels.
 _PUBLISHED_LEVELS = {"mean_shift": (3, 2, 4, 1, 5), "contrast_change": (3, 2, 1, 4, 5)}
 
-# Up and down by the same step is the same PSNR; SSIM tells that darker is worse.
-_MEASURES = {"mean_shift": "ssim"}
+# Up and down by the same step is the same PSNR, while SSIM tells that darker is worse; and PSNR no longer
+# sees how far a channel has moved once that is further than the texture is fine.
+_MEASURES = {"mean_shift": "ssim", "colour_shift": "coarse_psnr"}
 
 
 def _add(number: int, name: str, apply: Apply, parameters: _Parameters, unit: str, band: Band) -> None:

@@ -1,0 +1,40 @@
+# Two commands for a fresh machine:
+#   make demo   a light environment (no torch); scores the pictures in examples/ and writes a report
+#   make test   the full environment; lint, types and all tests
+
+PYTHON ?= python3
+DEMO := .venv-demo
+FULL := .venv
+
+.PHONY: demo test lint types pytest clean
+
+demo: $(DEMO)/.ready
+	$(DEMO)/bin/crossiqa score examples --sort score --timings --report out/report.html
+	@echo "The report is out/report.html"
+
+test: lint types pytest
+
+lint: $(FULL)/.ready
+	$(FULL)/bin/ruff check .
+	$(FULL)/bin/ruff format --check .
+
+types: $(FULL)/.ready
+	$(FULL)/bin/mypy
+
+pytest: $(FULL)/.ready
+	$(FULL)/bin/python -m pytest
+
+$(DEMO)/.ready: pyproject.toml setup.py constraints.txt
+	$(PYTHON) -m venv $(DEMO)
+	$(DEMO)/bin/pip install --quiet --constraint constraints.txt --editable .
+	@mkdir -p out
+	@touch $@
+
+$(FULL)/.ready: pyproject.toml setup.py constraints.txt
+	$(PYTHON) -m venv $(FULL)
+	$(FULL)/bin/pip install --quiet --constraint constraints.txt --config-settings editable_mode=strict \
+		--editable '.[train,export,bench,dev]'
+	@touch $@
+
+clean:
+	rm -rf $(DEMO) $(FULL) out build dist *.egg-info

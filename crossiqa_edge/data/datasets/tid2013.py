@@ -1,0 +1,77 @@
+"""TID2013: 25 references x 24 distortion types x 5 levels, as released.
+
+N. Ponomarenko et al., "Image database TID2013: Peculiarities, results and perspectives", Signal
+Processing: Image Communication 30 (2015) 57-77.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from crossiqa_edge.data.datasets.base import Band, QualitySet, Sample
+from crossiqa_edge.data.datasets.release import PictureFolder, find, quality_set, unit_score
+from crossiqa_edge.data.datasets.tables import read_lines
+from crossiqa_edge.data.degradations import every
+from crossiqa_edge.errors import DatasetError
+
+NAME = "TID2013"
+NATIVE_RANGE = (0.0, 9.0)
+
+# The types that the registry cannot rebuild; the others have its names and bands.
+NOT_REBUILT: dict[int, tuple[str, Band]] = {
+    4: ("tid_masked_noise", "high"),
+    9: ("tid_denoising", "mixed"),
+    12: ("tid_jpeg_transmission", "high"),
+    13: ("tid_jpeg2000_transmission", "mixed"),
+    14: ("tid_non_eccentricity_pattern", "high"),
+    15: ("tid_local_blocks", "low"),
+    20: ("tid_comfort_noise", "high"),
+    21: ("tid_lossy_noisy", "high"),
+    23: ("tid_chromatic_aberrations", "mixed"),
+    24: ("tid_sparse_sampling", "mixed"),
+}
+_FILE = re.compile(r"(i\d\d)_(\d\d)_(\d)\.bmp")
+_HINT = "give the folder that TID2013's archive unpacks to"
+
+
+def tid2013(root: str | os.PathLike[str]) -> QualitySet:
+    """The released set: ``mos_with_names.txt`` (MOS and file name) beside ``distorted_images/``.
+
+    Returns:
+        3,000 samples; ``level`` is the release's own number.
+
+    Raises:
+        DatasetError: another folder, a missing picture, or a table that is not the release's.
+    """
+    folder = Path(root)
+    table = find(folder, ["mos_with_names.txt"], _HINT)
+    pictures = PictureFolder(find(folder, ["distorted_images"], _HINT))
+    kinds = type_names()
+
+    def samples() -> Iterator[Sample]:
+        for line_number, line in read_lines(table):
+            where = f"{table}:{line_number}"
+            mos, _, name = line.strip().partition(" ")
+            match = _FILE.fullmatch(name.strip().casefold())  # both i25_01_1.bmp and I25_01_1.BMP occur
+            if match is None or int(match[2]) not in kinds:
+                raise DatasetError(f"{where}: not a MOS and a file name of TID2013; give the release's table")
+            distortion, band = kinds[int(match[2])]
+            yield Sample(
+                key=match[0],
+                score=unit_score(mos, NATIVE_RANGE, where),
+                reference=match[1],
+                load=pictures[match[0]],
+                distortion=distortion,
+                level=int(match[3]),
+                band=band,
+            )
+
+    return quality_set(NAME, samples(), NATIVE_RANGE, table)
+
+
+def type_names() -> dict[int, tuple[str, Band]]:
+    """Name and band of each of the 24 types by its number."""
+    return NOT_REBUILT | {kind.number: (kind.name, kind.band) for kind in every("tid2013")}

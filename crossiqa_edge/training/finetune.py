@@ -1,0 +1,184 @@
+"""Fine-tuning to human opinion: regression with a scale for each set, and ranks within sets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
+from crossiqa_edge.card import ModelCard
+from crossiqa_edge.model.checkpoint import load, save_model
+from crossiqa_edge.model.quality import QualityModel
+from crossiqa_edge.training.calibrate import fit_calibration, interval_half_width, sigmoid
+from crossiqa_edge.training.distributed import World
+from crossiqa_edge.training.loop import Observer, Task, prepare_run, train
+from crossiqa_edge.training.metrics import plcc, srcc
+from crossiqa_edge.training.mix import Mix, Validation, open_mix
+from crossiqa_edge.training.optimisation import build_optimiser
+from crossiqa_edge.training.recipe import FinetuneRecipe
+from crossiqa_edge.training.sources import Draws
+
+MODEL = "model.safetensors"
+_RANK_TEMPERATURE = 0.1
+_RANK_FLOOR = 0.02  # opinions nearer than this have no order worth teaching
+
+
+class OpinionDraws(Dataset[tuple[Tensor, ...]]):
+    """Item i: views uint8 (K, S, S, 3), opinions (K,), index of the set; a pure function of i."""
+
+    def __init__(self, draws: Sequence[Draws], recipe: FinetuneRecipe) -> None:
+        self.draws, self.recipe = draws, recipe
+        weights = np.array([source.weight for source in recipe.sources])
+        self.shares = weights / weights.sum()
+
+    def __len__(self) -> int:
+        return self.recipe.batch * self.recipe.steps
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        generator = np.random.default_rng([self.recipe.seed, index])
+        chosen = int(generator.choice(len(self.draws), p=self.shares))
+        views, scores = self.draws[chosen].draw(generator)
+        return torch.from_numpy(views), torch.from_numpy(scores), torch.tensor(chosen)
+
+
+class OpinionRegression(nn.Module):
+    """The network under fine-tuning.
+
+    Sets of opinion have scales of their own (other viewers, other ranges), so each but the first has
+    a positive gain and a shift between the one regression output and its opinions.
+    """
+
+    def __init__(self, quality: QualityModel, recipe: FinetuneRecipe) -> None:
+        super().__init__()
+        self.quality = quality
+        self.rank_weight = recipe.rank_weight
+        self.log_gain = nn.Parameter(torch.zeros(len(recipe.sources) - 1))
+        self.shift = nn.Parameter(torch.zeros(len(recipe.sources) - 1))
+
+    def forward(self, views: Tensor, opinions: Tensor, sets: Tensor) -> dict[str, Tensor]:
+        """Losses for views (B, K, S, S, 3), opinions (B, K) on 0..1 and set indices (B,)."""
+        raw = self.quality.raw(views.flatten(0, 1)).float().view_as(opinions)
+        gain = F.pad(self.log_gain, (1, 0)).exp()[sets, None]
+        shift = F.pad(self.shift, (1, 0))[sets, None]
+        regression = F.smooth_l1_loss(gain * raw + shift, opinions, beta=0.1)
+        rank = rank_loss(raw.flatten(), opinions.flatten(), sets.repeat_interleave(opinions.shape[1]))
+        return {"total": regression + self.rank_weight * rank, "regression": regression, "rank": rank}
+
+
+def rank_loss(raw: Tensor, opinions: Tensor, sets: Tensor) -> Tensor:
+    """Mean logistic loss of all pairs within a set, (N,) each: RankNet (Burges et al., ICML 2005).
+
+    Pairs whose opinions differ by less than a fiftieth of the scale do not count.
+    """
+    apart = opinions[:, None] - opinions[None]
+    pairs = (sets[:, None] == sets[None]) & (apart > _RANK_FLOOR)
+    losses = F.softplus(-(raw[:, None] - raw[None]) / _RANK_TEMPERATURE)
+    return (losses * pairs).sum() / pairs.sum().clamp(min=1)
+
+
+def finetune(
+    recipe: FinetuneRecipe,
+    weights: str | os.PathLike[str] | None,
+    roots: Mapping[str, str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    world: World,
+    *,
+    name: str | None = None,
+    linear_probe: bool = False,
+    cache: str | os.PathLike[str] | None = None,
+    workers: int = 1,
+    restart: bool = False,
+    observer: Observer | None = None,
+) -> Path:
+    """Fine-tune ``weights`` (fresh ones when None) on the recipe's sets; resumes from ``out``.
+
+    Args:
+        roots: where each set of the recipe lies, by catalogue name.
+        name: what the model will be called; the recipe's size by default.
+        linear_probe: train the head alone, the paper's protocol.
+        cache: folder for decoded pictures, ``out`` by default.
+
+    Returns:
+        Path of the calibrated model with its card.
+    """
+    directory = prepare_run(out, restart=restart)
+    mix = open_mix(recipe, roots, cache or directory)
+    quality, card = _start(recipe, weights)
+    if linear_probe:
+        quality.encoder.requires_grad_(False)
+    module = OpinionRegression(quality, recipe)
+    optimiser = build_optimiser(module, recipe, [("quality.encoder.", recipe.encoder_rate)])
+
+    def report(average: nn.Module, step: int) -> Mapping[str, float]:
+        assert isinstance(average, OpinionRegression)
+        return {
+            f"SRCC {held.name}": srcc(predict(average.quality, held.views), held.opinions)
+            for held in mix.validations
+        }
+
+    task = Task(module, optimiser, OpinionDraws(mix.draws, recipe), report, views_per_item=recipe.variants)
+    average = train(task, recipe, directory, world, workers=workers, observer=observer)
+    assert isinstance(average, OpinionRegression)
+    if world.leads:
+        card = _finished_card(replace(card, name=name or recipe.size), recipe, mix, average)
+        save_model(average.quality.cpu(), card, directory / MODEL)
+    return directory / MODEL
+
+
+def _start(recipe: FinetuneRecipe, weights: str | os.PathLike[str] | None) -> tuple[QualityModel, ModelCard]:
+    if weights is None:
+        torch.manual_seed(recipe.seed)
+        card = ModelCard(name=recipe.name, size=recipe.size, embedding=recipe.embedding)
+        return QualityModel(card), card
+    return load(weights)
+
+
+@torch.no_grad()
+def predict(quality: QualityModel, views: npt.NDArray[np.uint8], batch: int = 32) -> npt.NDArray[np.float64]:
+    """Raw scores, the mean over a picture's views: uint8 (N, V, S, S, 3) -> float64 (N,)."""
+    flat = torch.from_numpy(views).flatten(0, 1)
+    device = next(quality.parameters()).device
+    raw = torch.cat([quality.raw(part.to(device)).float().cpu() for part in flat.split(batch)])
+    return raw.view(views.shape[:2]).mean(dim=1).double().numpy()
+
+
+@dataclass(frozen=True)
+class _Judged:
+    held: Validation
+    raw: npt.NDArray[np.float64]
+
+
+def _finished_card(
+    card: ModelCard, recipe: FinetuneRecipe, mix: Mix, average: OpinionRegression
+) -> ModelCard:
+    judged = [_Judged(held, predict(average.quality, held.views)) for held in mix.validations]
+    raw = np.concatenate([item.raw for item in judged])
+    opinions = np.concatenate([item.held.opinions for item in judged])
+    weights = np.concatenate([np.full(len(item.raw), 1.0 / len(item.raw)) for item in judged])
+    slope, offset = fit_calibration(raw, opinions, weights)
+    scores = 100.0 * sigmoid(slope * raw + offset)
+    average.quality.calibration.slope.fill_(slope)
+    average.quality.calibration.offset.fill_(offset)
+    return replace(
+        card,
+        calibration=(slope, offset),
+        interval_half_width=interval_half_width(scores, 100.0 * opinions),
+        training_data=(*card.training_data, *mix.training_names),
+        accuracy={
+            item.held.name: {
+                "SRCC": round(srcc(item.raw, item.held.opinions), 4),
+                "PLCC": round(plcc(item.raw, item.held.opinions), 4),
+                "pictures": len(item.raw),
+            }
+            for item in judged
+        },
+        recipe={**card.recipe, recipe.name: recipe.to_dict()},
+    )

@@ -1,0 +1,101 @@
+"""Opening the sets of a fine-tuning recipe: which references train, which are held out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from crossiqa_edge.data.datasets.base import QualitySet
+from crossiqa_edge.data.datasets.catalogue import open_set
+from crossiqa_edge.data.datasets.population import photographs
+from crossiqa_edge.data.datasets.splits import split_by_reference
+from crossiqa_edge.errors import ConfigError
+from crossiqa_edge.imaging.sampling import sample
+from crossiqa_edge.training.recipe import FinetuneRecipe, Source
+from crossiqa_edge.training.sources import Draws, LabelledDraws, PopulationDraws
+
+_LARGEST_VALIDATION = 400
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Held-out pictures of one set as views, uint8 (N, V, S, S, 3), with opinions (N,) on 0..1."""
+
+    name: str
+    views: npt.NDArray[np.uint8]
+    opinions: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """All sources of a recipe, opened."""
+
+    draws: tuple[Draws, ...]
+    validations: tuple[Validation, ...]
+    training_names: tuple[str, ...]
+
+
+def open_mix(
+    recipe: FinetuneRecipe, roots: Mapping[str, str | os.PathLike[str]], cache: str | os.PathLike[str]
+) -> Mix:
+    """Open every source; ``roots`` says where each set lies.
+
+    Raises:
+        ConfigError: a source without a root, or one that would hold nothing out or everything.
+        DatasetError: a root that is not what the set's release looks like.
+    """
+    missing = [source.data for source in recipe.sources if source.data not in roots]
+    if missing:
+        raise ConfigError(f"recipe {recipe.name}: say where the sets lie: --data {missing[0]}=FOLDER")
+    draws, validations, names = [], [], []
+    for source in recipe.sources:
+        root = Path(roots[source.data])
+        whole = open_set(source.data, root)
+        training, held_out = _split(replace(whole, name=source.name or whole.name), source, recipe)
+        draws.append(_draws(source, root, training, recipe, cache))
+        validations.append(_validation(held_out, recipe))
+        references = len({item.reference for item in training.samples})
+        names.append(f"{training.name}, {references} references")
+    return Mix(tuple(draws), tuple(validations), tuple(names))
+
+
+def _split(whole: QualitySet, source: Source, recipe: FinetuneRecipe) -> tuple[QualitySet, QualitySet]:
+    if source.hold_out_references:
+        held = set(source.hold_out_references)
+        training = whole.where(lambda item: item.reference not in held)
+        held_out = whole.where(lambda item: item.reference in held)
+    else:
+        training, held_out = split_by_reference(
+            whole, (1.0 - source.hold_out, source.hold_out), seed=recipe.seed
+        )
+    if not len(training) or not len(held_out):
+        raise ConfigError(f"{source.data}: the hold-out leaves one side empty; change it in the recipe")
+    return training, held_out
+
+
+def _draws(
+    source: Source,
+    root: Path,
+    training: QualitySet,
+    recipe: FinetuneRecipe,
+    cache: str | os.PathLike[str],
+) -> Draws:
+    if source.data != "population":
+        return LabelledDraws.of(training, recipe, cache)
+    kept = {item.reference for item in training.samples}
+    paths = [path for path in photographs(root) if path.relative_to(root).with_suffix("").as_posix() in kept]
+    return PopulationDraws.of(paths, recipe, cache)
+
+
+def _validation(held_out: QualitySet, recipe: FinetuneRecipe) -> Validation:
+    """Views as the recipe's training ends on them; a large set is thinned evenly by its seed."""
+    order = np.random.default_rng(recipe.seed).permutation(len(held_out))[:_LARGEST_VALIDATION]
+    samples = [held_out.samples[index] for index in sorted(order)]
+    sampling = "fragments" if recipe.fragment_share > 0.0 else "crops"
+    views = [sample(item.load(), sampling, size=recipe.view_size, crops=2) for item in samples]
+    return Validation(held_out.name, np.stack(views), np.array([item.score for item in samples]))

@@ -1,0 +1,118 @@
+"""Where fine-tuning draws its views from: opinions that belong to pictures, or to degradations."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from crossiqa_edge.data.datasets.base import QualitySet
+from crossiqa_edge.data.datasets.population import population_mos
+from crossiqa_edge.data.degradations import LEVELS, Degradation, every
+from crossiqa_edge.imaging.sampling import Views
+from crossiqa_edge.training.pictures import PictureCache
+from crossiqa_edge.training.recipe import FinetuneRecipe
+from crossiqa_edge.training.views import cut, region
+
+MARGIN = 24
+_RELATED_SHARE = 0.5
+
+Scores = npt.NDArray[np.float32]
+
+
+class Draws(Protocol):
+    """Gives ``variants`` views and their opinions at a time."""
+
+    def draw(self, generator: np.random.Generator) -> tuple[Views, Scores]:
+        """Views uint8 (K, S, S, 3) and opinions float32 (K,) on 0..1."""
+        ...
+
+
+@dataclass(frozen=True)
+class LabelledDraws:
+    """Views of pictures that people have judged; half of the draws share their reference."""
+
+    pictures: PictureCache
+    scores: Scores
+    groups: tuple[tuple[int, ...], ...]
+    recipe: FinetuneRecipe
+
+    @classmethod
+    def of(cls, samples: QualitySet, recipe: FinetuneRecipe, cache: str | os.PathLike[str]) -> LabelledDraws:
+        """Draws from ``samples``, whose pictures are decoded or rebuilt once into ``cache``."""
+        pictures = PictureCache.build(
+            cache,
+            _file_name(samples.name),
+            [sample.key for sample in samples.samples],
+            [sample.load for sample in samples.samples],
+        )
+        groups: dict[str, list[int]] = {}
+        for index, sample in enumerate(samples.samples):
+            groups.setdefault(sample.reference, []).append(index)
+        return cls(pictures, samples.scores.astype(np.float32), tuple(map(tuple, groups.values())), recipe)
+
+    def draw(self, generator: np.random.Generator) -> tuple[Views, Scores]:
+        group: Sequence[int] = range(len(self.pictures))
+        if generator.random() < _RELATED_SHARE:
+            related = self.groups[int(generator.integers(len(self.groups)))]
+            group = related if len(related) >= self.recipe.variants else group
+        chosen = generator.choice(np.asarray(group), self.recipe.variants, replace=False)
+        views = [
+            cut(self.pictures[index], generator, self.recipe.view_size, self.recipe.fragment_share)
+            for index in chosen
+        ]
+        return np.stack(views), self.scores[chosen]
+
+
+@dataclass(frozen=True)
+class PopulationDraws:
+    """One photograph under several degradations, each labelled with its population MOS.
+
+    The first two variants are two levels of one type, so that every draw holds a pair whose order
+    is certain; the others are of any type.
+    """
+
+    pictures: PictureCache
+    recipe: FinetuneRecipe
+
+    @classmethod
+    def of(
+        cls,
+        photographs: Sequence[Path],
+        recipe: FinetuneRecipe,
+        cache: str | os.PathLike[str],
+    ) -> PopulationDraws:
+        """Draws from pristine photographs, decoded once into ``cache``."""
+        return cls(PictureCache.of_files(cache, photographs), recipe)
+
+    def draw(self, generator: np.random.Generator) -> tuple[Views, Scores]:
+        picture = self.pictures[int(generator.integers(len(self.pictures)))]
+        size = self.recipe.view_size
+        # fragments need a picture to be spread over; a window needs its surroundings only
+        margin = MARGIN if self.recipe.fragment_share == 0.0 else size // 3
+        content = np.ascontiguousarray(region(picture, generator, size, margin))
+        views, scores = [], []
+        for kind, level in self._kinds(generator):
+            degraded = kind(content, level, int(generator.integers(2**31)))
+            views.append(cut(degraded, generator, size, self.recipe.fragment_share))
+            scores.append(population_mos(kind.name, level))
+        return np.stack(views), np.array(scores, np.float32)
+
+    def _kinds(self, generator: np.random.Generator) -> Iterable[tuple[Degradation, int]]:
+        known = every("kadid10k")
+        kinds = [known[i] for i in generator.integers(len(known), size=self.recipe.variants)]
+        levels = [int(level) for level in generator.integers(1, LEVELS + 1, size=self.recipe.variants)]
+        if self.recipe.variants > 1:
+            kinds[1] = kinds[0]
+            first, second = generator.choice(LEVELS, 2, replace=False)
+            levels[:2] = [int(first) + 1, int(second) + 1]
+        return zip(kinds, levels, strict=True)
+
+
+def _file_name(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name.lower()).strip("-")

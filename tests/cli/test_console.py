@@ -1,0 +1,55 @@
+"""Progress: every item passes through, and a bar is drawn only where a person watches."""
+
+from __future__ import annotations
+
+import io
+import sys
+from contextlib import closing
+
+import pytest
+
+from crossiqa_edge.cli.console import MANY, complain, track
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def watched(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Standard error as a terminal; called in the test, for pytest sets the stream anew before it."""
+    terminal = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", terminal)
+    return terminal
+
+
+def test_a_pipe_gets_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    assert list(track(range(100), "scoring", 100)) == list(range(100))
+    assert isinstance(sys.stderr, io.StringIO) and sys.stderr.getvalue() == ""
+
+
+def test_few_items_get_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = watched(monkeypatch)
+    assert len(list(track(range(MANY - 1), "scoring", MANY - 1))) == MANY - 1
+    assert terminal.getvalue() == ""
+
+
+def test_a_terminal_gets_a_bar_that_lets_complaints_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = watched(monkeypatch)
+    for item in track(range(20), "scoring", 20):
+        if item == 7:
+            complain("x.png: damaged")
+    assert "scoring" in terminal.getvalue() and "20/20" in terminal.getvalue()
+    assert "crossiqa: x.png: damaged" in terminal.getvalue()
+
+
+def test_stopping_early_gives_the_terminal_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = watched(monkeypatch)
+    with pytest.raises(KeyboardInterrupt), closing(track(range(20), "scoring", 20)) as items:
+        next(items)
+        assert sys.stderr is not terminal
+        raise KeyboardInterrupt
+    assert sys.stderr is terminal
+    assert "\x1b[?25h" in terminal.getvalue(), "the cursor is shown again"

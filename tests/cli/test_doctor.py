@@ -1,0 +1,111 @@
+"""``crossiqa doctor``: tells what is there, what is missing, and whether scoring works."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Crossiqa = Callable[..., Any]
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """``without("torch")``: as if that package were not installed."""
+    real = metadata.version
+
+    def hide(package: str) -> None:
+        def version(name: str) -> str:
+            if name == package:
+                raise metadata.PackageNotFoundError(name)
+            return real(name)
+
+        monkeypatch.setattr(metadata, "version", version)
+
+    return hide
+
+
+def test_a_sound_installation(crossiqa: Crossiqa, tiny_onnx: Path) -> None:
+    done = crossiqa("doctor", "--json", "--model", tiny_onnx)
+    findings = json.loads(done.out)
+    assert (done.code, findings["ok"]) == (0, True)
+    assert findings["core"]["numpy"] == metadata.version("numpy")
+    assert "CPUExecutionProvider" in findings["providers"]
+    assert findings["machine"]["cores"] >= 1
+    check = findings["self_check"]
+    assert check["ok"] and check["model"].startswith("tiny-test@") and check["score_ms"] > 0
+    assert 0 < check["score"] < 100
+
+
+def test_the_text_says_the_same_for_people(crossiqa: Crossiqa, tiny_onnx: Path) -> None:
+    done = crossiqa("doctor", "--model", tiny_onnx)
+    assert done.code == 0
+    assert done.out.rstrip().endswith("The core works.")
+    for part in ("Installation", f"onnxruntime    {metadata.version('onnxruntime')}", "CPU ", "tiny-test@"):
+        assert part in done.out
+
+
+def test_a_missing_model_is_found(crossiqa: Crossiqa) -> None:
+    done = crossiqa("doctor", "--model", "nowhere.onnx")
+    assert done.code == 2
+    assert "nowhere.onnx: no such file" in done.out and "does not work" in done.out
+
+
+def test_a_broken_runtime_is_a_finding_not_a_traceback(
+    crossiqa: Crossiqa, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # what an unloadable library looks like
+    done = crossiqa("doctor", "--json", "--model", tiny_onnx)
+    findings = json.loads(done.out)
+    assert (done.code, findings["ok"], findings["providers"]) == (2, False, [])
+    assert "onnxruntime" in findings["self_check"]["error"]
+
+
+def test_a_missing_extra_comes_with_its_command(
+    crossiqa: Crossiqa, tiny_onnx: Path, without: Callable[[str], None]
+) -> None:
+    without("timm")
+    done = crossiqa("doctor", "--model", tiny_onnx)
+    assert done.code == 0, "an extra is not the core"
+    (line,) = (line for line in done.out.splitlines() if "pip install 'crossiqa-edge[train]'" in line)
+    assert "timm" in line
+
+
+def test_a_missing_core_package_comes_with_its_command(
+    crossiqa: Crossiqa, tiny_onnx: Path, without: Callable[[str], None]
+) -> None:
+    without("av")
+    done = crossiqa("doctor", "--model", tiny_onnx)
+    assert done.code == 2
+    assert "MISSING: pip install av" in done.out
+
+
+def test_another_build_of_onnxruntime_counts(
+    crossiqa: Crossiqa, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = metadata.version
+
+    def version(name: str) -> str:
+        if name == "onnxruntime":
+            raise metadata.PackageNotFoundError(name)
+        return "1.99" if name == "onnxruntime-gpu" else real(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    findings = json.loads(crossiqa("doctor", "--json", "--model", tiny_onnx).out)
+    assert (findings["ok"], findings["core"]["onnxruntime"]) == (True, "1.99")
+
+
+def test_nothing_heavy_is_imported(tiny_onnx: Path) -> None:
+    code = (
+        "import sys\nfrom crossiqa_edge.cli.doctor import examine\n"
+        f"examine({str(tiny_onnx)!r})\n"
+        "print([name for name in ('torch', 'triton', 'timm', 'tensorrt', 'openvino') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

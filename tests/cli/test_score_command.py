@@ -1,0 +1,196 @@
+"""``crossiqa score`` on sound pictures: forms of output, ways of naming pictures, exit codes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from crossiqa_edge.runtime.scorer import Scorer
+
+Crossiqa = Callable[..., Any]
+Process = Callable[..., "subprocess.Popen[str]"]
+
+# The tiny model scores brightness: a picture of grey level g gets g / 255 * 100.
+LEVELS = {"dark": 51, "bright": 204, "middle": 127}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three grey pictures; by name: bright 80, dark 20, middle 49.8."""
+    where = tmp_path / "pictures"
+    where.mkdir()
+    for name, level in LEVELS.items():
+        Image.new("RGB", (96, 64), (level, level, level)).save(where / f"{name}.png")
+    return where
+
+
+@pytest.fixture
+def score(crossiqa: Crossiqa, tiny_onnx: Path) -> Crossiqa:
+    return lambda *arguments: crossiqa("score", "--model", tiny_onnx, *arguments)
+
+
+def test_table(score: Crossiqa, folder: Path) -> None:
+    done = score(folder)
+    header, *rows = done.out.splitlines()
+    assert (done.code, done.err) == (0, "")
+    assert header.split()[0] == "score"
+    assert [(row.split()[0], row.split()[1], Path(row.split()[-1]).stem) for row in rows] == [
+        ("80.0", "excellent", "bright"),
+        ("20.0", "poor", "dark"),
+        ("49.8", "fair", "middle"),
+    ]
+
+
+def test_json_is_one_document_with_the_documented_keys(score: Crossiqa, folder: Path) -> None:
+    done = score("--json", folder)
+    document = json.loads(done.out)
+    assert (done.code, done.err) == (0, "")
+    assert [one["path"] for one in document] == [str(folder / f"{name}.png") for name in sorted(LEVELS)]
+    assert list(document[0]) == [
+        "path", "score", "quality", "interval", "raw", "views", "model", "backend", "timings_ms",
+    ]  # fmt: skip
+    assert document[1]["score"] == pytest.approx(20, abs=0.01)
+    assert document[1]["interval"] == pytest.approx([7.5, 32.5], abs=0.01)
+    assert set(document[1]["timings_ms"]) == {"decode", "sample", "infer"}
+
+
+def test_csv(score: Crossiqa, folder: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(score("--csv", folder).out)))
+    assert [round(float(row["score"]), 1) for row in rows] == [80.0, 20.0, 49.8]
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv"])
+def test_sorting_puts_the_worst_first(score: Crossiqa, folder: Path, form: str) -> None:
+    out = score(form, "--sort", "score", folder).out
+    assert out.index("dark") < out.index("middle") < out.index("bright")
+
+
+def test_pictures_are_named_in_five_ways(
+    score: Crossiqa, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{folder / 'dark.png'}\n")
+    piped = io.TextIOWrapper(io.BytesIO((folder / "bright.png").read_bytes()))
+    monkeypatch.setattr("sys.stdin", piped)
+    done = score("--json", folder / "bright.png", f"{folder}/m*.png", f"@{listed}", "-", folder)
+    assert [(Path(one["path"]).stem, round(one["score"])) for one in json.loads(done.out)] == [
+        ("bright", 80), ("middle", 50), ("dark", 20), ("-", 80), ("bright", 80), ("dark", 20), ("middle", 50),
+    ]  # fmt: skip
+
+
+def test_sampling_and_batch_change_the_views_not_the_score(score: Crossiqa, folder: Path) -> None:
+    crops = json.loads(score("--json", "--sampling", "crops", "--crops", "3", "--batch", "2", folder).out)
+    fragments = json.loads(score("--json", "--sampling", "fragments", folder).out)
+    assert [one["views"] for one in crops] == [3, 3, 3]
+    assert [one["views"] for one in fragments] == [1, 1, 1]
+    assert [one["score"] for one in crops] == [one["score"] for one in fragments]
+
+
+@pytest.mark.parametrize(("limit", "code"), [(15, 0), (21, 1), (100, 1)])
+def test_fail_under(score: Crossiqa, folder: Path, limit: int, code: int) -> None:
+    done = score("--fail-under", limit, folder)
+    assert done.code == code
+    assert len(done.out.splitlines()) == 4
+    assert (f"pictures score below {limit}" in done.err) == bool(code)
+
+
+def test_timings_go_to_stderr_and_shares_sum_to_one(score: Crossiqa, folder: Path) -> None:
+    done = score("--csv", "--timings", folder)
+    assert len(done.out.splitlines()) == 4
+    assert "3 pictures in" in done.err and "pictures/s" in done.err
+    shares = [int(line.split("%")[0].split()[-1]) for line in done.complaints if "%" in line]
+    assert len(shares) == 3
+    assert sum(shares) == pytest.approx(100, abs=2)
+
+
+def test_report_is_written_beside_the_table(score: Crossiqa, folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    done = score("--report", path, folder)
+    assert done.code == 0
+    assert len(done.out.splitlines()) == 4
+    page = path.read_text("utf-8")
+    assert page.count("data:image/jpeg") == 3
+    assert "tiny-test@" in page and "onnxruntime cpu fp32" in page
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_work(
+    score: Crossiqa, folder: Path, tmp_path: Path
+) -> None:
+    done = score("--report", tmp_path / "no such folder" / "report.html", folder)
+    assert (done.code, done.out) == (2, "")
+    assert "no such folder" in done.err and len(done.complaints) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["--backend", "abacus"], ["--crops", "0"], ["--fail-under", "101"], ["--sampling", "squeeze"], []],
+    ids=lambda wrong: " ".join(wrong) or "no path",
+)
+def test_wrong_usage(score: Crossiqa, wrong: list[str]) -> None:
+    done = score(*wrong)
+    assert (done.code, done.out) == (2, "")
+    assert "Traceback" not in done.err
+
+
+def test_a_missing_model_is_one_line(crossiqa: Crossiqa, folder: Path) -> None:
+    done = crossiqa("score", "--model", "none.onnx", folder)
+    assert (done.code, done.out, len(done.complaints)) == (2, "", 1)
+    assert done.err.startswith("crossiqa: none.onnx: ")
+
+
+@pytest.mark.parametrize("order", ["given", "score"])
+def test_interrupted_runs_keep_what_was_done(
+    score: Crossiqa, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    real = Scorer.score_many
+
+    def two_then_interrupt(self: Scorer, sources: Any, batch: int) -> Any:
+        for index, outcome in enumerate(real(self, sources, batch)):
+            if index == 2:
+                raise KeyboardInterrupt
+            yield outcome
+
+    monkeypatch.setattr(Scorer, "score_many", two_then_interrupt)
+    report = tmp_path / "report.html"
+    done = score("--json", "--sort", order, "--report", report, folder)
+    assert done.code == 130
+    assert "interrupted" in done.err
+    stems = [Path(one["path"]).stem for one in json.loads(done.out)]
+    assert stems == (["bright", "dark"] if order == "given" else ["dark", "bright"])
+    assert list(tmp_path.glob("*report*")) == [] and list(tmp_path.glob(".*")) == []
+
+
+def test_ctrl_c_ends_a_real_process_with_a_valid_document(
+    process: Process, folder: Path, tmp_path: Path, tiny_onnx: Path
+) -> None:
+    listed = tmp_path / "list.txt"
+    for index in range(1500):
+        (folder / f"{index}.png").symlink_to(folder / "middle.png")
+    listed.write_text("".join(f"{folder}/{index}.png\n" for index in range(1500)))
+    running = process("score", "--csv", "--batch", "1", "--model", tiny_onnx, f"@{listed}")
+    assert running.stdout is not None
+    first = [running.stdout.readline() for _ in range(3)]
+    running.send_signal(signal.SIGINT)
+    rest, errors = running.communicate(timeout=60)
+    rows = list(csv.DictReader(io.StringIO("".join(first) + rest)))
+    assert running.returncode == 130
+    assert errors.strip() == "crossiqa: interrupted"
+    assert 2 <= len(rows) < 1500
+    assert {round(float(row["score"]), 1) for row in rows} == {49.8}
+
+
+def test_results_and_complaints_are_apart(process: Process, folder: Path, tiny_onnx: Path) -> None:
+    running = process("score", "--json", "--model", tiny_onnx, folder / "dark.png", folder / "gone.png")
+    out, errors = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert [Path(one["path"]).name for one in json.loads(out)] == ["dark.png", "gone.png"]
+    assert len(errors.splitlines()) == 1 and "gone.png" in errors

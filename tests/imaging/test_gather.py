@@ -1,0 +1,148 @@
+"""All ways in which people name pictures, and one entry for whatever goes wrong on the way."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from crossiqa_edge.errors import InputError
+from crossiqa_edge.imaging.gather import gather
+
+
+@pytest.fixture(autouse=True)
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small tree of files, as the current folder; the names are what counts, not the contents."""
+    names = ["10.png", "2.png", "B.JPG", "a.jpeg", "notes.txt", ".hidden.png", "noext"]
+    names += ["sub/1.webp", "sub/deep/x.tiff", ".git/y.png", "[odd].png", "@at.png", "jp.2jp"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def labels(*arguments: str, stdin: bytes = b"") -> list[str]:
+    return [entry.label for entry in gather(arguments, io.BytesIO(stdin))]
+
+
+def trouble(*arguments: str, stdin: bytes = b"") -> str:
+    (entry,) = gather(arguments, io.BytesIO(stdin))
+    assert isinstance(entry.source, InputError)
+    assert str(entry.source).startswith(f"{entry.label}: ")
+    assert "; " in str(entry.source), "no remedy"
+    return str(entry.source)
+
+
+def test_files_are_taken_as_named_and_in_order() -> None:
+    assert labels("noext", "2.png", "missing.png") == ["noext", "2.png", "missing.png"]
+    assert [entry.source for entry in gather(["./2.png"])] == ["./2.png"]
+
+
+def test_folder_in_natural_order_without_hidden_files_and_links() -> None:
+    top = ["2.png", "10.png", "@at.png", "[odd].png", "a.jpeg", "B.JPG"]
+    assert labels(".") == [f"./{name}" for name in [*top, "sub/1.webp", "sub/deep/x.tiff"]]
+
+
+def test_globs_that_the_shell_left_alone() -> None:
+    assert labels("*.png") == ["2.png", "10.png", "@at.png", "[odd].png"]
+    assert labels("**/*.tiff") == ["sub/deep/x.tiff"]
+    assert labels("su?") == ["sub/1.webp", "sub/deep/x.tiff"]
+    assert labels("[odd].png") == ["[odd].png"]  # a file of that very name comes first
+    assert "matches no file" in trouble("*.bmp")
+
+
+def test_lists(photos: Path) -> None:
+    text = "\ufeff# chosen\n2.png\r\n\n  sub \n*.jpeg\n2.png\n@other\n"
+    (photos / "list.txt").write_text(text, encoding="utf-8")
+    expected = ["2.png", "sub/1.webp", "sub/deep/x.tiff", "a.jpeg", "@other"]
+    assert labels("@list.txt") == expected
+    assert labels("@-", stdin=text.encode()) == expected
+    assert labels("./@at.png") == ["./@at.png"]
+
+
+@pytest.mark.parametrize("content", [b"", b"# nothing\n\n", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", None])
+def test_bad_lists(photos: Path, content: bytes | None) -> None:
+    if content is not None:
+        (photos / "list").write_bytes(content)
+    assert "list" in trouble("@list")
+
+
+def test_standard_input() -> None:
+    (entry,) = gather(["-", "-"], io.BytesIO(b"picture"))
+    assert (entry.label, entry.source) == ("-", b"picture")
+
+
+def test_waiting_at_a_terminal_is_an_error() -> None:
+    class Terminal(io.BytesIO):
+        def isatty(self) -> bool:
+            return True
+
+    (entry,) = gather(["-"], Terminal())
+    assert "pipe a picture" in str(entry.source)
+
+
+def test_same_argument_counts_once_and_two_ways_to_one_file_count_twice() -> None:
+    assert labels("2.png", "2.png", "./2.png") == ["2.png", "./2.png"]
+
+
+def test_trouble_with_one_argument_leaves_the_others() -> None:
+    assert labels("empty", "@missing", "*.none", "2.png") == ["empty", "@missing", "*.none", "2.png"]
+    assert "without pictures" in trouble("empty")
+
+
+def test_labels_stay_on_one_line(photos: Path) -> None:
+    (photos / "sub" / "line\nbreak.png").touch()
+    assert "sub/line\\nbreak.png" in labels("sub")
+
+
+@pytest.fixture
+def locked() -> Iterator[Path]:
+    """A folder with one picture and a subfolder that nobody but root may read."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    (folder / "open.png").touch()
+    (folder / "locked").mkdir(mode=0)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    yield folder
+    os.seteuid(user)
+    shutil.rmtree(folder)
+
+
+def test_unreadable_folders_are_reported_and_the_rest_is_taken(locked: Path) -> None:
+    first, second = gather([str(locked)])
+    assert first.source == f"{locked}/open.png"
+    assert isinstance(second.source, InputError)
+    assert "locked: cannot be read (Permission denied)" in str(second.source)
+    assert "Permission denied" in trouble(f"{locked}/locked")
+
+
+def test_a_hundred_thousand_files_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"IMG_{number}.jpg" for number in range(100_000)]
+    monkeypatch.setattr(os, "walk", lambda *_, **__: iter([(".", [], names[::-1])]))
+    start = time.process_time()
+    found = labels(".")
+    assert found == [f"./{name}" for name in names]
+    assert time.process_time() - start < 5
+
+
+def test_links_that_run_in_circles_do_not_hang(photos: Path) -> None:
+    (photos / "sub" / "again").symlink_to(photos)
+    (photos / "sub" / "and-again").symlink_to(photos)
+    assert labels("**/*.tiff") == ["sub/deep/x.tiff"]
+    assert labels("linked/*.JPG") == ["linked/B.JPG"]
+
+
+def test_hidden_files_are_matched_only_when_asked_for() -> None:
+    assert labels(".*.png") == [".hidden.png"]
+    assert labels("**/*.png") == ["2.png", "10.png", "@at.png", "[odd].png"]

@@ -1,0 +1,54 @@
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from crossiqa_edge.card import CARD_KEY, ModelCard
+from crossiqa_edge.errors import ArtefactError
+from crossiqa_edge.model.checkpoint import load, save_model
+from crossiqa_edge.model.quality import QualityModel
+
+
+@pytest.fixture
+def saved(tmp_path):
+    torch.manual_seed(0)
+    card = ModelCard("m", "micro", calibration=(3.0, -1.5))
+    model = QualityModel(card).eval()
+    return model, save_model(model, card, tmp_path / "m.safetensors"), tmp_path / "m.safetensors"
+
+
+def test_round_trip_gives_the_same_scores(saved):
+    model, card, path = saved
+    again, same_card = load(path)
+    assert same_card == card
+    views = torch.randint(0, 256, (1, 224, 224, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        assert torch.equal(model(views), again(views))
+
+
+def test_changed_parameters_are_noticed(saved):
+    _, card, path = saved
+    tensors = load_file(path)
+    tensors["head.bias"] += 1.0
+    save_file(tensors, path, metadata={CARD_KEY: card.to_json()})
+    with pytest.raises(ArtefactError, match="not those that the card names"):
+        load(path)
+
+
+def test_a_file_without_a_card_is_refused(saved):
+    _, _, path = saved
+    save_file(load_file(path), path)
+    with pytest.raises(ArtefactError, match="no model card"):
+        load(path)
+
+
+@pytest.mark.parametrize("cut", [0, 4, 100, -10])
+def test_a_truncated_file_is_refused(saved, cut):
+    _, _, path = saved
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(ArtefactError, match="damaged"):
+        load(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ArtefactError, match=r"none\.safetensors: no such file"):
+        load(tmp_path / "none.safetensors")

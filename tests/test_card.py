@@ -1,0 +1,130 @@
+"""Cards come back as they were written, and what is no card of ours is refused in one line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crossiqa_edge.card import CARD_FORMAT, ModelCard
+from crossiqa_edge.errors import ArtefactError
+
+CARD = ModelCard(
+    name="nano",
+    size="nano",
+    calibration=(3.5, -1.25),
+    interval_half_width=11.5,
+    training_data=("population MOS", "LIVE-itW"),
+    accuracy={"TID2013": {"srcc": 0.81}},
+    recipe={"name": "nano", "seed": 1},
+    weights_sha256="0123456789abcdef" * 4,
+    opset=18,
+    package_version="0.1.0",
+)
+WORD = st.text(st.characters(categories=["L", "N", "P"]), max_size=30)
+NUMBER = st.floats(-1e5, 1e5)
+CARDS = st.builds(
+    ModelCard,
+    name=WORD,
+    size=WORD,
+    view_size=st.integers(16, 1024),
+    sampling=st.sampled_from(["fragments", "crops"]),
+    mean=st.tuples(NUMBER, NUMBER, NUMBER),
+    calibration=st.tuples(NUMBER, NUMBER),
+    interval_half_width=st.none() | st.floats(0, 100),
+    training_data=st.lists(WORD, max_size=3).map(tuple),
+    accuracy=st.dictionaries(WORD, st.dictionaries(WORD, st.floats(-1, 1), max_size=2), max_size=2),
+    opset=st.none() | st.integers(1, 30),
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(ArtefactError) as caught:
+        ModelCard.from_json(text, "x.onnx")
+    assert str(caught.value).startswith("x.onnx: ")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@settings(max_examples=40, deadline=None)
+@given(CARDS)
+def test_round_trip(card: ModelCard) -> None:
+    assert ModelCard.from_json(card.to_json()) == card
+
+
+def test_keys_keep_the_order_of_the_attributes() -> None:
+    assert list(json.loads(CARD.to_json())) == [item.name for item in fields(ModelCard)]
+
+
+def test_identity_tells_generations_apart() -> None:
+    assert CARD.identity == "nano@0123456789ab"
+    assert ModelCard("n", "nano").identity == "n@unhashed"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", "null", "[" * 100_000, '{"format": ' + "9" * 5000 + "}", " " * (2 << 20)]
+)
+def test_what_is_no_card(text: str) -> None:
+    refusal(text)
+
+
+@pytest.mark.parametrize("version", [None, 0, CARD_FORMAT + 1, "1"])
+def test_other_formats_name_the_remedy(version: Any) -> None:
+    assert "upgrade" in refusal(json.dumps({**asdict(CARD), "format": version}))
+
+
+@pytest.mark.parametrize("key", ["name", "size"])
+def test_missing_keys(key: str) -> None:
+    values = asdict(CARD)
+    del values[key]
+    assert f"lacks '{key}'" in refusal(json.dumps(values))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("name", 3),
+        ("name", "two\nlines"),
+        ("name", "escape\x1b[31m"),
+        ("view_size", 8),
+        ("view_size", 224.5),
+        ("view_size", True),
+        ("sampling", "resize"),
+        ("mean", [0.5, 0.5]),
+        ("mean", [0.5, 0.5, "0.5"]),
+        ("std", [0.2, 0.0, 0.2]),
+        ("calibration", [float("nan"), 0]),
+        ("calibration", [float("inf"), 0]),
+        ("interval_half_width", -1),
+        ("training_data", "TID2013"),
+        ("accuracy", []),
+        ("opset", 0),
+        ("opset", "18"),
+    ],
+)
+def test_values_of_a_wrong_type_or_range(key: str, value: Any) -> None:
+    assert f"bad '{key}'" in refusal(json.dumps({**asdict(CARD), key: value}))
+
+
+def test_keys_of_the_future_are_passed_over() -> None:
+    assert ModelCard.from_json(json.dumps({**asdict(CARD), "flavour": "new"})) == CARD
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from([item.name for item in fields(ModelCard)]), JSON)
+def test_any_json_in_any_place_is_a_card_or_our_own_error(key: str, value: Any) -> None:
+    try:
+        card = ModelCard.from_json(json.dumps({**asdict(CARD), key: value}))
+    except ArtefactError:
+        return
+    assert card.identity.isprintable()
+    assert ModelCard.from_json(card.to_json()).identity == card.identity

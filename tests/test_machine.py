@@ -1,0 +1,72 @@
+"""What the machine is, from samples of what real systems say."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from crossiqa_edge.machine import cpu_model, instruction_sets, this_machine
+
+SERVER = """processor\t: 0
+model name\t: Intel(R) Xeon(R) Platinum 8480+
+flags\t\t: fpu sse2 avx2 avx512f avx512_vnni avx_vnni amx_tile amx_int8 amx_bf16
+
+processor\t: 1
+model name\t: Intel(R) Xeon(R) Platinum 8480+
+flags\t\t: fpu sse2
+"""
+RASPBERRY = """processor\t: 0
+Features\t: fp asimd evtstrm crc32 cpuid asimdrdm asimdhp asimddp
+CPU implementer\t: 0x41
+
+Model\t\t: Raspberry Pi 5 Model B Rev 1.0
+"""
+ORIN = "processor\t: 0\nFeatures\t: fp asimd asimddp\nCPU implementer\t: 0x41\n"
+
+
+def test_processor_names() -> None:
+    assert cpu_model(SERVER) == "Intel(R) Xeon(R) Platinum 8480+"
+    assert cpu_model(RASPBERRY) == "Raspberry Pi 5 Model B Rev 1.0"
+    assert cpu_model(ORIN) is None
+    assert cpu_model("") is None
+
+
+def test_instruction_sets_under_the_names_people_know() -> None:
+    assert instruction_sets(SERVER) == ("AVX2", "AVX-512", "AVX-VNNI", "AVX-512 VNNI", "AMX INT8", "AMX BF16")
+    assert instruction_sets(RASPBERRY) == ("NEON", "dot product")
+    assert instruction_sets("") == ()
+
+
+def test_this_machine_is_told_without_nvidia_smi(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    machine = this_machine()
+    assert machine.gpus == ()
+    assert machine.cpu
+    assert 1 <= machine.cores <= (os.cpu_count() or 1)
+    assert machine.memory_gib is None or machine.memory_gib > 0.1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the stand-in for nvidia-smi is a shell script")
+@pytest.mark.parametrize(
+    ("script", "gpus"),
+    [
+        ("echo 'NVIDIA Orin, 16 GiB, 540.4, 8.7'", ("NVIDIA Orin, 16 GiB, 540.4, 8.7",)),
+        ("echo 'NVIDIA-SMI has failed'; exit 9", ()),
+        ("sleep 30", ()),
+    ],
+    ids=["one GPU", "no driver", "hangs"],
+)
+def test_nvidia_smi_is_asked_but_not_trusted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, gpus: tuple[str, ...]
+) -> None:
+    fake = tmp_path / "nvidia-smi"
+    fake.write_text(f"#!/bin/sh\n{script}\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("crossiqa_edge.machine._PATIENCE", 0.5)
+    start = time.monotonic()
+    assert this_machine().gpus == gpus
+    assert time.monotonic() - start < 10

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from crossiqa_edge.imaging.sampling import ALIGNMENT
+from crossiqa_edge.training.views import ALIGNED_SHARE, TILE, cut, fragments, region, window
+
+
+@pytest.fixture
+def ramp():
+    """A picture whose pixels tell their own position: red the row, green the column."""
+    rows, columns = np.mgrid[:200, :240]
+    return np.stack([rows, columns, np.zeros_like(rows)], axis=-1).astype(np.uint8)
+
+
+def test_windows_are_native_and_mostly_on_the_codec_grid(ramp, generator):
+    corners = []
+    for _ in range(400):
+        view = window(ramp, generator, 64)
+        assert (np.diff(view[:, 0, 0].astype(int)) == 1).all()
+        corners.append(view[0, 0, :2].astype(int))
+    aligned = np.mean([(corner % ALIGNMENT == 0).all() for corner in corners])
+    both = ALIGNED_SHARE + (1 - ALIGNED_SHARE) / ALIGNMENT  # a free axis hits the grid now and then
+    assert aligned == pytest.approx(both**2, abs=0.1)
+
+
+def test_fragments_come_from_their_own_cells(ramp, generator):
+    view = fragments(ramp, generator, 96)
+    tops = view[::TILE, 0, 0].astype(int)
+    lefts = view[0, ::TILE, 1].astype(int)
+    assert (np.diff(tops) > 0).all()
+    assert (np.diff(lefts) > 0).all()
+    assert (np.diff(view[:TILE, 0, 0].astype(int)) == 1).all()
+
+
+def test_cut_mirrors_about_half_of_the_views(ramp, generator):
+    rising = [int(view[0, -1, 1]) > int(view[0, 0, 1]) for view in (cut(ramp, generator, 64) for _ in range(200))]
+    assert np.mean(rising) == pytest.approx(0.5, abs=0.12)
+
+
+def test_small_pictures_are_continued(generator):
+    small = np.full((40, 50, 3), 7, np.uint8)
+    assert cut(small, generator, 112).shape == (112, 112, 3)
+    assert cut(small, generator, 224, fragment_share=1.0).shape == (224, 224, 3)
+
+
+def test_region_has_its_margin_where_there_is_room(ramp, generator):
+    assert region(ramp, generator, 64, 16).shape == (96, 96, 3)
+    assert region(ramp, generator, 190, 16).shape == (200, 222, 3)
