@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +71,34 @@ def make_onnx(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@dataclass(frozen=True)
+class MicroExport:
+    """Weights of the smallest network, and the ONNX file that was made of them."""
+
+    weights: Path
+    onnx: Path
+
+
+@pytest.fixture(scope="session")
+def micro_export(tmp_path_factory: pytest.TempPathFactory) -> MicroExport:
+    """A random network with a head that spreads its scores, really exported: once, for it takes seconds."""
+    torch = pytest.importorskip("torch", reason="exporting needs the export extra")
+    pytest.importorskip("onnxscript", reason="exporting needs the export extra")
+    from crossiqa_edge.export.onnx import export_onnx
+
+    from crossiqa_edge.model.checkpoint import load, save_model
+    from crossiqa_edge.model.quality import QualityModel
+
+    folder = tmp_path_factory.mktemp("export")
+    made = MicroExport(folder / "micro.safetensors", folder / "micro.onnx")
+    torch.manual_seed(0)
+    card = ModelCard(
+        "micro-test", "micro", mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3), calibration=(3.0, -1.0)
+    )
+    model = QualityModel(card)
+    torch.nn.init.normal_(model.head.weight, std=0.1)
+    save_model(model, card, made.weights)
+    export_onnx(*load(made.weights), made.onnx)
+    return made

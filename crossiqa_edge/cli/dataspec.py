@@ -30,14 +30,14 @@ def open_spec(spec: str) -> QualitySet:
         raise ConfigError(
             f"{spec!r} names no data set; write NAME=PATH, or NAME:13-16=PATH for references 13 to 16"
         )
+    wanted = None if match["references"] is None else set(_numbers(match["references"]))
     root, *options = _OPTION.split(match["rest"])
     opened = open_set(match["name"], root, **dict(option.split("=", 1) for option in options))
-    return opened if match["references"] is None else _of_references(opened, match["references"])
+    return opened if wanted is None else _of_references(opened, wanted)
 
 
-def _of_references(quality_set: QualitySet, text: str) -> QualitySet:
-    """The samples whose reference's name ends in one of the numbers of ``text``, such as ``1-12,15``."""
-    wanted = set(_numbers(text))
+def _of_references(quality_set: QualitySet, wanted: set[int]) -> QualitySet:
+    """The samples whose reference's name ends in one of the numbers ``wanted``."""
     kept = quality_set.where(lambda sample: _number(sample.reference) in wanted)
     present = {_number(sample.reference) for sample in kept.samples}
     if missing := sorted(wanted - present):

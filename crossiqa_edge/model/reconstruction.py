@@ -1,6 +1,6 @@
 """Cross reconstruction, the pretext task: degradations change pictures by way of class tokens alone.
 
-Gao et al., Cross-IQA (arXiv 2405.04311), cross the class tokens of two degraded versions of one picture.
+Zhang, Cross-IQA (arXiv 2405.04311), crosses the class tokens of two degraded versions of one picture.
 Here the pairing is a 2 x 2 grid: contents a, b times degradations p, q. From the patch tokens of (a, p)
 and the class token of (b, q) the decoder must make (a, q): what comes from another picture cannot
 smuggle content, so all that passes through the class token is the degradation. The paper's pairing is

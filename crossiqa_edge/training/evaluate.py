@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -111,6 +111,8 @@ def evaluate_probe(
         train = gather(features, train_set, loading)
         probe = fit_probe(train.values, train.quality_set, seed=seed)
         test = gather(features, quality_set, loading)
+        unread = {f"{train_set.name}: {key}": reason for key, reason in train.skipped.items()}
+        test = replace(test, skipped=unread | test.skipped)
         protocol = f"linear probe trained on {train_set.name}"
         return _fixed(test, probe(test.values), model, protocol, splits, seed)
     gathered = gather(features, quality_set, loading)

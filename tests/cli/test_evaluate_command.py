@@ -1,4 +1,4 @@
-"""``crossiqa evaluate`` on pictures whose scores are known: forms of output, probes, bad input, exit codes."""
+"""``crossiqa evaluate`` on pictures with known scores: forms of output, probes, bad input, exit codes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLUMNS = "reference_column=content,distortion_column=type,level_column=level"
 
 
 def make_set(folder: Path, contents: int = 5) -> Path:
-    """Grey pictures, darker with the level; opinion goes with the grey level, which is what tiny.onnx scores."""
+    """Grey pictures, darker with the level; the opinion is the grey level, and so is tiny.onnx's score."""
     folder.mkdir()
     rows = ["file,mos,content,type,level"]
     for content in range(1, contents + 1):

@@ -105,6 +105,12 @@ def test_a_sample_that_cannot_be_read_is_noted_and_left_out() -> None:
     assert result.overall.agreement == evaluate(mean_byte, whole, splits=2).overall.agreement
 
 
+def test_unread_training_pictures_are_noted_too() -> None:
+    broken = Sample("broken", 0.5, "r3", unreadable)
+    train = QualitySet("train", (*graded().samples, broken), (0.0, 1.0))
+    assert list(evaluate_probe(informative, graded(), train_set=train, splits=1).skipped) == ["train: broken"]
+
+
 def test_nothing_readable_is_an_error() -> None:
     samples = tuple(Sample(str(index), 0.5, str(index), unreadable) for index in range(3))
     with pytest.raises(InputError, match=r"gone: not one of 3 pictures could be read: truncated"):
