@@ -24,7 +24,7 @@ _TINT = 0.3  # how strongly an object's tint departs from grey
 def photo_like(seed: int, height: int, width: int) -> Frame:
     """A picture that differs with ``seed`` only: uint8 (height, width, 3) RGB, sides of at least 1.
 
-    Equal arguments give equal pictures; a few tens of milliseconds at 256 x 256. From far to near: a sky-like gradient
+    Equal arguments give equal pictures. From far to near: a sky-like gradient
     under a 1/f cloud, occluding shaded and textured objects, a finely hatched panel, and dark strokes on
     a light sheet as text has them.
     """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 BANDS = ("low", "high", "mixed")
-HEADER = ("group", "n", "SRCC", "95 % interval", "PLCC", "KRCC", "RMSE", "levels in order")
+HEADER = ("group", "n", "SRCC", "95 % of SRCC", "PLCC", "KRCC", "RMSE", "in order")
 POINTS = 100.0  # opinions are 0..1 inside; errors are told in points of the product's 0..100
 
 
@@ -209,16 +209,20 @@ class Evaluation:
 
     @property
     def _caption(self) -> str:
-        count = len(self.skipped)
-        skipped = f" {count} sample{'s' * (count > 1)} could not be read." if count else ""
-        return f"{self.protocol}; RMSE in points of 100 after the logistic fit.{skipped}"
+        notes = [self.protocol, "RMSE in points of 100 after the logistic fit"]
+        if self.distortions:
+            notes.append("in order: share of the series whose scores fall with every level")
+        if self.splits is not None and not math.isnan(self.splits.median.srcc):
+            low, high = self.splits.srcc_quartiles
+            notes.append(f"quartiles of SRCC over the splits {low:.3f} and {high:.3f}")
+        if count := len(self.skipped):
+            notes.append(f"{count} sample{'s' * (count > 1)} could not be read")
+        return "; ".join(notes) + "."
 
     def _sections(self) -> list[list[tuple[str, ...]]]:
         first = [_row("overall", self.overall.agreement, self.overall.order)]
-        if self.splits is not None:
-            low, high = self.splits.srcc_quartiles
-            name = f"median of {self.splits.count} splits (SRCC quartiles {low:.3f} {high:.3f})"
-            first.append(_row(name, self.splits.median, LevelOrder()))
+        if self.splits is not None and len(self.parts) == 1:  # else overall is that median already
+            first.append(_row(f"median of {self.splits.count} splits", self.splits.median, LevelOrder()))
         named = [
             [_row(group.name, group.agreement, group.order) for group in groups]
             for groups in (self.bands, self.distortions)

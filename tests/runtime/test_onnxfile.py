@@ -4,9 +4,9 @@ import random
 import time
 
 import pytest
-from conftest import TINY_CARD, tiny_model
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tiny_graph import TINY_CARD, tiny_model
 
 from crossiqa_edge.card import CARD_KEY
 from crossiqa_edge.errors import ArtefactError
@@ -157,7 +157,7 @@ def domain_in_function(model):
 def test_unknown_operator_domains_are_refused(hide):
     model = tiny_model()
     hide(model)
-    with pytest.raises(ArtefactError, match="unknown operator domain 'evil.ops'"):
+    with pytest.raises(ArtefactError, match="unknown operator domain 'evil"):
         read_onnx(model.SerializeToString())
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from crossiqa_edge.imaging.testpattern import photo_like
@@ -17,10 +18,17 @@ def photos(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """The nets here are too small to share: a second thread would only wait for the first."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def alone():
-    import torch
-
     return World(0, 1, torch.device("cpu"))
 
 

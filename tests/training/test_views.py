@@ -33,7 +33,9 @@ def test_fragments_come_from_their_own_cells(ramp, generator):
 
 
 def test_cut_mirrors_about_half_of_the_views(ramp, generator):
-    rising = [int(view[0, -1, 1]) > int(view[0, 0, 1]) for view in (cut(ramp, generator, 64) for _ in range(200))]
+    rising = [
+        int(view[0, -1, 1]) > int(view[0, 0, 1]) for view in (cut(ramp, generator, 64) for _ in range(200))
+    ]
     assert np.mean(rising) == pytest.approx(0.5, abs=0.12)
 
 

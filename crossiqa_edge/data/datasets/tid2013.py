@@ -14,23 +14,36 @@ from pathlib import Path
 from crossiqa_edge.data.datasets.base import Band, QualitySet, Sample
 from crossiqa_edge.data.datasets.release import PictureFolder, find, quality_set, unit_score
 from crossiqa_edge.data.datasets.tables import read_lines
-from crossiqa_edge.data.degradations import every
 from crossiqa_edge.errors import DatasetError
 
 NAME = "TID2013"
 NATIVE_RANGE = (0.0, 9.0)
 
-# The types that the registry cannot rebuild; the others have its names and bands.
-NOT_REBUILT: dict[int, tuple[str, Band]] = {
+# By number. A type that can be rebuilt is called what the registry calls it (a test holds them together).
+TYPES: dict[int, tuple[str, Band]] = {
+    1: ("tid_white_noise", "high"),
+    2: ("tid_white_noise_colour", "high"),
+    3: ("tid_correlated_noise", "mixed"),
     4: ("tid_masked_noise", "high"),
-    9: ("tid_denoising", "mixed"),
+    5: ("tid_high_frequency_noise", "high"),
+    6: ("tid_impulse_noise", "high"),
+    7: ("tid_quantization", "mixed"),
+    8: ("tid_gaussian_blur", "low"),
+    9: ("tid_denoise", "mixed"),
+    10: ("tid_jpeg", "high"),
+    11: ("tid_jpeg2000", "mixed"),
     12: ("tid_jpeg_transmission", "high"),
     13: ("tid_jpeg2000_transmission", "mixed"),
     14: ("tid_non_eccentricity_pattern", "high"),
-    15: ("tid_local_blocks", "low"),
+    15: ("tid_colour_block", "low"),
+    16: ("tid_mean_shift", "low"),
+    17: ("tid_contrast_change", "low"),
+    18: ("tid_colour_saturation", "low"),
+    19: ("tid_multiplicative_noise", "high"),
     20: ("tid_comfort_noise", "high"),
-    21: ("tid_lossy_noisy", "high"),
-    23: ("tid_chromatic_aberrations", "mixed"),
+    21: ("tid_noisy_compression", "high"),
+    22: ("tid_colour_quantization", "mixed"),
+    23: ("tid_chromatic_aberration", "mixed"),
     24: ("tid_sparse_sampling", "mixed"),
 }
 _FILE = re.compile(r"(i\d\d)_(\d\d)_(\d)\.bmp")
@@ -49,16 +62,15 @@ def tid2013(root: str | os.PathLike[str]) -> QualitySet:
     folder = Path(root)
     table = find(folder, ["mos_with_names.txt"], _HINT)
     pictures = PictureFolder(find(folder, ["distorted_images"], _HINT))
-    kinds = type_names()
 
     def samples() -> Iterator[Sample]:
         for line_number, line in read_lines(table):
             where = f"{table}:{line_number}"
             mos, _, name = line.strip().partition(" ")
             match = _FILE.fullmatch(name.strip().casefold())  # both i25_01_1.bmp and I25_01_1.BMP occur
-            if match is None or int(match[2]) not in kinds:
+            if match is None or int(match[2]) not in TYPES:
                 raise DatasetError(f"{where}: not a MOS and a file name of TID2013; give the release's table")
-            distortion, band = kinds[int(match[2])]
+            distortion, band = TYPES[int(match[2])]
             yield Sample(
                 key=match[0],
                 score=unit_score(mos, NATIVE_RANGE, where),
@@ -70,8 +82,3 @@ def tid2013(root: str | os.PathLike[str]) -> QualitySet:
             )
 
     return quality_set(NAME, samples(), NATIVE_RANGE, table)
-
-
-def type_names() -> dict[int, tuple[str, Band]]:
-    """Name and band of each of the 24 types by its number."""
-    return NOT_REBUILT | {kind.number: (kind.name, kind.band) for kind in every("tid2013")}

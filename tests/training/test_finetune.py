@@ -1,0 +1,133 @@
+"""Fine-tuning: the losses, and a whole run on a labelled folder made here."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from crossiqa_edge.data.degradations import get
+from crossiqa_edge.errors import ConfigError
+from crossiqa_edge.imaging.testpattern import photo_like
+from crossiqa_edge.model.checkpoint import load
+from crossiqa_edge.training.finetune import OpinionRegression, finetune, rank_loss
+from crossiqa_edge.training.recipe import FinetuneRecipe, Source
+from crossiqa_edge.training.sources import PopulationDraws
+
+
+@pytest.fixture(scope="session")
+def labelled(tmp_path_factory):
+    """Twelve contents at three levels of noise; the opinion is the level."""
+    folder = tmp_path_factory.mktemp("labelled")
+    with (folder / "labels.csv").open("w", newline="") as table:
+        rows = csv.writer(table)
+        rows.writerow(["file", "mos"])
+        for seed in range(12):
+            for level, mos in ((1, 90.0), (3, 50.0), (5, 10.0)):
+                name = f"{seed}-{level}.png"
+                noisy = get("white_noise")(photo_like(seed, 64, 64), level, seed)
+                Image.fromarray(noisy).save(folder / name)
+                rows.writerow([name, mos])
+    return folder
+
+
+@pytest.fixture
+def recipe():
+    def make(**changes):
+        values = {
+            "name": "micro",
+            "size": "micro",
+            "view_size": 32,
+            "batch": 4,
+            "steps": 4,
+            "steps_per_epoch": 4,
+            "warmup_steps": 2,
+            "learning_rate": 3e-3,
+            "ema_decay": 0.9,
+            "sources": (Source("folder", hold_out=0.25, name="noise"),),
+        }
+        return FinetuneRecipe(**{**values, **changes})
+
+    return make
+
+
+def test_rank_loss_wants_the_order_of_the_opinions_within_a_set():
+    opinions = torch.tensor([0.1, 0.5, 0.9])
+    same = torch.zeros(3, dtype=torch.long)
+    right = rank_loss(opinions, opinions, same)
+    wrong = rank_loss(-opinions, opinions, same)
+    assert right < 0.1 < wrong
+    assert rank_loss(-opinions, opinions, torch.arange(3)) == 0.0  # no pairs across sets
+    assert rank_loss(-opinions, torch.full((3,), 0.5), same) == 0.0  # no order among equals
+
+
+def test_sets_may_differ_in_scale_without_loss(recipe):
+    from crossiqa_edge.card import ModelCard
+    from crossiqa_edge.model.quality import QualityModel
+
+    torch.manual_seed(0)
+    two = recipe(sources=(Source("a"), Source("b")), rank_weight=0.0)
+    quality = QualityModel(ModelCard("m", "micro"))
+    torch.nn.init.normal_(quality.head.weight, std=0.1)
+    module = OpinionRegression(quality, two)
+    views = torch.randint(0, 256, (2, 3, 32, 32, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        raw = quality.raw(views.flatten(0, 1)).view(2, 3)
+        module.log_gain.fill_(np.log(0.5))
+        module.shift.fill_(0.2)
+        opinions = torch.stack([raw[0], 0.5 * raw[1] + 0.2])
+        losses = module(views, opinions, torch.tensor([0, 1]))
+    assert losses["regression"] < 1e-9
+
+
+def test_a_run_learns_an_easy_set_and_calibrates_it(recipe, labelled, tmp_path, alone):
+    """60 steps on three levels of noise: held-out contents are ranked right and scored near the labels."""
+    path = finetune(
+        recipe(steps=60, steps_per_epoch=60, batch=8),
+        None,
+        {"folder": labelled},
+        tmp_path,
+        alone,
+        name="mine",
+        workers=0,
+    )
+    model, card = load(path)
+    assert card.name == "mine"
+    assert card.accuracy["noise"]["SRCC"] > 0.8
+    assert card.interval_half_width is not None
+    assert card.interval_half_width < 40.0
+    picture = photo_like(500, 224, 224)
+    views = np.stack([get("white_noise")(picture, level, 1) for level in (1, 5)])
+    with torch.no_grad():
+        good, bad = model(torch.from_numpy(views)).tolist()
+    assert good > bad
+
+
+def test_a_linear_probe_leaves_the_encoder_alone(recipe, labelled, tmp_path, alone):
+    fresh = finetune(recipe(steps=1), None, {"folder": labelled}, tmp_path / "a", alone, workers=0)
+    before = load(fresh)[0].state_dict()
+    probed = finetune(
+        recipe(steps=2), fresh, {"folder": labelled}, tmp_path / "b", alone, linear_probe=True, workers=0
+    )
+    after = load(probed)[0].state_dict()
+    assert not torch.equal(before["head.weight"], after["head.weight"])
+    encoder = [name for name in before if name.startswith("encoder.")]
+    assert all(torch.equal(before[name], after[name]) for name in encoder)
+
+
+def test_a_source_without_a_root_is_named(recipe, tmp_path, alone):
+    with pytest.raises(ConfigError, match="--data folder=FOLDER"):
+        finetune(recipe(), None, {}, tmp_path, alone)
+
+
+def test_population_draws_hold_a_pair_of_certain_order(recipe, photos, tmp_path):
+    draws = PopulationDraws.of(sorted(photos.iterdir()), recipe(), tmp_path)
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        first, second = list(draws._kinds(generator))[:2]
+        assert first[0].name == second[0].name
+        assert first[1] != second[1]
+    views, scores = draws.draw(np.random.default_rng(0))
+    assert views.shape == (4, 32, 32, 3)
+    assert ((scores >= 0) & (scores <= 1)).all()
