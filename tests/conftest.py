@@ -50,7 +50,6 @@ def micro_export(tmp_path_factory: pytest.TempPathFactory) -> MicroExport:
     torch = pytest.importorskip("torch", reason="exporting needs the export extra")
     pytest.importorskip("onnxscript", reason="exporting needs the export extra")
     from crossiqa_edge.export.onnx import export_onnx
-
     from crossiqa_edge.model.checkpoint import load, save_model
     from crossiqa_edge.model.quality import QualityModel
 
@@ -58,7 +57,12 @@ def micro_export(tmp_path_factory: pytest.TempPathFactory) -> MicroExport:
     made = MicroExport(folder / "micro.safetensors", folder / "micro.onnx")
     torch.manual_seed(0)
     card = ModelCard(
-        "micro-test", "micro", mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3), calibration=(3.0, -1.0)
+        "micro-test",
+        "micro",
+        sampling="crops",
+        mean=(0.4, 0.5, 0.6),
+        std=(0.2, 0.25, 0.3),
+        calibration=(3.0, -1.0),
     )
     model = QualityModel(card)
     torch.nn.init.normal_(model.head.weight, std=0.1)

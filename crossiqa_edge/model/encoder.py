@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from timm.layers.patch_embed import PatchEmbed
 from timm.models.vision_transformer import VisionTransformer
 
 from crossiqa_edge.errors import ConfigError
@@ -26,9 +27,9 @@ def build_encoder(
     shape = family_size(size)
     if embedding not in EMBEDDINGS:
         raise ConfigError(f"unknown patch embedding {embedding!r}; choose from {', '.join(EMBEDDINGS)}")
-    options = {}
-    if embedding == "multilevel":
-        options["embed_layer"] = partial(MultiLevelPatchEmbed, levels=shape.levels)
+    embed_layer = (
+        partial(MultiLevelPatchEmbed, levels=shape.levels) if embedding == "multilevel" else PatchEmbed
+    )
     return VisionTransformer(
         img_size=view_size,
         patch_size=PATCH_SIZE,
@@ -37,5 +38,5 @@ def build_encoder(
         depth=shape.depth,
         num_heads=shape.heads,
         dynamic_img_size=True,
-        **options,
+        embed_layer=embed_layer,
     )

@@ -47,7 +47,7 @@ def initialise_encoder(encoder: VisionTransformer, path: str | os.PathLike[str])
 def _fitted_position_embedding(
     encoder: VisionTransformer, embedding: Tensor, path: str | os.PathLike[str]
 ) -> Tensor:
-    width = encoder.pos_embed.shape[-1]
+    width = encoder.embed_dim
     prefix = encoder.num_prefix_tokens
     patches = embedding.shape[1] - prefix
     if embedding.ndim != 3 or embedding.shape[-1] != width or round(patches**0.5) ** 2 != patches:

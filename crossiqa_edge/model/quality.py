@@ -13,6 +13,9 @@ from crossiqa_edge.model.heads import Calibration, RegressionHead
 class Normalise(nn.Module):
     """uint8 (B, H, W, 3) -> float32 (B, 3, H, W), zero mean and unit deviation by the card's constants."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean) * 255.0, persistent=False)

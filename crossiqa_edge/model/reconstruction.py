@@ -52,7 +52,7 @@ class CrossReconstruction(nn.Module):
         self.energy_weight = energy_weight
 
     def forward(self, grid: Tensor) -> dict[str, Tensor]:
-        tokens = self.encode(grid.flatten(0, 2)).unflatten(0, grid.shape[:3])
+        tokens = self.encode_grid(grid)
         crossed = self.cross(tokens, grid.shape[3])
         # two of the four straight pairings suffice and cost half
         straight = self.decode(
@@ -77,6 +77,11 @@ class CrossReconstruction(nn.Module):
         tokens: Tensor = self.quality.encoder.forward_features(self.quality.normalise(views))
         return tokens
 
+    def encode_grid(self, grid: Tensor) -> Tensor:
+        """uint8 (B, 2, 2, S, S, 3) -> tokens (B, 2, 2, 1 + N, width)."""
+        tokens = self.encode(grid.flatten(0, 2))
+        return tokens.view(*grid.shape[:3], *tokens.shape[1:])
+
     def cross(self, tokens: Tensor, side: int) -> Rebuilt:
         """Rebuild every cell of the grid from the patch tokens of the same content under the other
         degradation and the class token of the other content under the same degradation.
@@ -91,15 +96,14 @@ class CrossReconstruction(nn.Module):
         """(B, N, width) and (B, width) -> views of ``side`` pixels."""
         grid = side // PATCH_SIZE
         outputs = self.decoder(patch_tokens, class_tokens, (grid, grid)).float()
-        pixels = outputs[..., :_PIXELS].unflatten(-1, (PATCH_SIZE, PATCH_SIZE, 3))
-        pixels = pixels.unflatten(1, (grid, grid)).permute(0, 1, 3, 2, 4, 5)
+        pixels = outputs[..., :_PIXELS].reshape(-1, grid, grid, PATCH_SIZE, PATCH_SIZE, 3).transpose(2, 3)
         return Rebuilt(pixels.reshape(-1, side, side, 3), outputs[..., _PIXELS:])
 
     def losses(self, rebuilt: Rebuilt, target: Tensor) -> tuple[Tensor, Tensor]:
         """(mean absolute pixel error on 0..1, smooth absolute error of the log energies)."""
         wanted = target.float() / 255.0
         side = target.shape[1] // PATCH_SIZE
-        patches = wanted.unflatten(1, (side, PATCH_SIZE)).unflatten(3, (side, PATCH_SIZE))
+        patches = wanted.reshape(-1, side, PATCH_SIZE, side, PATCH_SIZE, 3)
         with torch.autocast(target.device.type, enabled=False):
             energies = self.energies(patches.transpose(2, 3).flatten(1, 2))
         return (

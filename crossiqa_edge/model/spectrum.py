@@ -41,6 +41,9 @@ class BandEnergies(nn.Module):
     """
 
     outputs = 3 * BANDS
+    dct: Tensor
+    to_ycbcr: Tensor
+    bands: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +54,7 @@ class BandEnergies(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         side = pixels.shape[-2] // BLOCK
         ycbcr = pixels @ self.to_ycbcr
-        blocks = ycbcr.unflatten(-3, (side, BLOCK)).unflatten(-2, (side, BLOCK))
+        blocks = ycbcr.reshape(*ycbcr.shape[:-3], side, BLOCK, side, BLOCK, 3)
         # (..., side, BLOCK rows, side, BLOCK columns, 3): transform rows, then columns
         spectrum = torch.einsum("ur,...irjcz,vc->...ijzuv", self.dct, blocks, self.dct)
         power = spectrum.square().mean(dim=(-5, -4)).flatten(-2)

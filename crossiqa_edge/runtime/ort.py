@@ -74,7 +74,6 @@ def _session(data: bytes, where: str, threads: int | None) -> onnxruntime.Infere
         import onnxruntime
     except ImportError as error:
         raise BackendError(f"onnxruntime does not start ({_one_line(error)}); install it anew") from error
-    onnxruntime.set_default_logger_severity(_FATAL)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _FATAL

@@ -146,7 +146,7 @@ def predict(quality: QualityModel, views: npt.NDArray[np.uint8], batch: int = 32
     """Raw scores, the mean over a picture's views: uint8 (N, V, S, S, 3) -> float64 (N,)."""
     flat = torch.from_numpy(views).flatten(0, 1)
     device = next(quality.parameters()).device
-    raw = torch.cat([quality.raw(part.to(device)).float().cpu() for part in flat.split(batch)])
+    raw = torch.cat([quality.raw(part.to(device)).float().cpu() for part in torch.split(flat, batch)])
     return raw.view(views.shape[:2]).mean(dim=1).double().numpy()
 
 

@@ -175,7 +175,7 @@ def _termination_as_interrupt() -> Iterator[None]:
 
 def _log(events: SummaryWriter, group: str, figures: Mapping[str, float], step: int) -> None:
     for name, value in figures.items():
-        events.add_scalar(f"{group}/{name}", value, step)  # type: ignore[no-untyped-call]
+        events.add_scalar(f"{group}/{name}", value, step)
 
 
 def prepare_run(out: str | os.PathLike[str], *, restart: bool) -> Path:

@@ -16,6 +16,7 @@ from crossiqa_edge.data.datasets.population import photographs
 from crossiqa_edge.data.datasets.splits import split_by_reference
 from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.imaging.sampling import sample
+from crossiqa_edge.training.pictures import PictureCache
 from crossiqa_edge.training.recipe import FinetuneRecipe, Source
 from crossiqa_edge.training.sources import Draws, LabelledDraws, PopulationDraws
 
@@ -58,7 +59,7 @@ def open_mix(
         whole = open_set(source.data, root)
         training, held_out = _split(replace(whole, name=source.name or whole.name), source, recipe)
         draws.append(_draws(source, root, training, recipe, cache))
-        validations.append(_validation(held_out, recipe))
+        validations.append(_validation(held_out, recipe, cache))
         references = len({item.reference for item in training.samples})
         names.append(f"{training.name}, {references} references")
     return Mix(tuple(draws), tuple(validations), tuple(names))
@@ -92,10 +93,11 @@ def _draws(
     return PopulationDraws.of(paths, recipe, cache)
 
 
-def _validation(held_out: QualitySet, recipe: FinetuneRecipe) -> Validation:
+def _validation(held_out: QualitySet, recipe: FinetuneRecipe, cache: str | os.PathLike[str]) -> Validation:
     """Views as the recipe's training ends on them; a large set is thinned evenly by its seed."""
     order = np.random.default_rng(recipe.seed).permutation(len(held_out))[:_LARGEST_VALIDATION]
     samples = [held_out.samples[index] for index in sorted(order)]
+    pictures = PictureCache.of_samples(cache, f"{held_out.name} held out", samples)
     sampling = "fragments" if recipe.fragment_share > 0.0 else "crops"
-    views = [sample(item.load(), sampling, size=recipe.view_size, crops=2) for item in samples]
+    views = [sample(picture, sampling, size=recipe.view_size, crops=2) for picture in pictures]
     return Validation(held_out.name, np.stack(views), np.array([item.score for item in samples]))

@@ -69,7 +69,7 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
         if device.type == "cuda":
             native = torch.cuda.is_bf16_supported()
         else:
-            native = torch.backends.mkldnn.is_available() and _cpu_multiplies_bfloat16()
+            native = _cpu_multiplies_bfloat16()
         return torch.bfloat16 if native else torch.float32
     return torch.bfloat16 if precision == "bf16" else torch.float32
 

@@ -16,6 +16,7 @@ import numpy as np
 from rich.progress import track
 
 from crossiqa_edge.atomic import atomic_write
+from crossiqa_edge.data.datasets.base import Sample
 from crossiqa_edge.imaging.decode import decode
 from crossiqa_edge.imaging.sampling import Frame
 
@@ -40,6 +41,8 @@ class PictureCache:
         return len(self.shapes)
 
     def __getitem__(self, index: int) -> Frame:
+        if not 0 <= index < len(self):  # IndexError ends iteration
+            raise IndexError(f"picture {index} of {len(self)}")
         shape = self.shapes[index]
         return np.memmap(self.path, np.uint8, "r", self.offsets[index], shape)
 
@@ -62,10 +65,10 @@ class PictureCache:
         path = Path(directory) / f"{name}-{digest}.u8"
         index = path.with_suffix(".json")
         if not (path.exists() and index.exists()):
-            shapes = _fill(path, loaders, name)
+            made = _fill(path, loaders, name)
             with atomic_write(index) as stream:
-                stream.write(json.dumps(shapes).encode())
-        shapes = tuple(tuple(shape) for shape in json.loads(index.read_text()))
+                stream.write(json.dumps(made).encode())
+        shapes = tuple((height, width, depth) for height, width, depth in json.loads(index.read_text()))
         sizes = [int(np.prod(shape)) for shape in shapes]
         offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         return cls(path, shapes, tuple(int(offset) for offset in offsets))
@@ -75,6 +78,16 @@ class PictureCache:
         """The cache of these picture files; a file that has changed since makes another cache."""
         keys = [f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths]
         return cls.build(directory, "photographs", keys, [partial(decode, path) for path in paths])
+
+    @classmethod
+    def of_samples(
+        cls, directory: str | os.PathLike[str], name: str, samples: Sequence[Sample]
+    ) -> PictureCache:
+        """The cache of a data set's pictures, whether they are read or rebuilt."""
+        file_name = "".join(letter if letter.isalnum() else "-" for letter in name.lower()).strip("-")
+        return cls.build(
+            directory, file_name, [sample.key for sample in samples], [sample.load for sample in samples]
+        )
 
 
 def _fill(path: Path, loaders: Sequence[Callable[[], Frame]], name: str) -> list[tuple[int, ...]]:

@@ -30,8 +30,8 @@ _COLUMNS = (
 def write_sheet(module: CrossReconstruction, grids: Tensor, path: str | os.PathLike[str]) -> None:
     """PNG with a row for each grid of uint8 (B, 2, 2, S, S, 3): inputs, targets, outputs."""
     side = grids.shape[3]
-    tokens = module.encode(grids.flatten(0, 2)).unflatten(0, grids.shape[:3])
-    crossed = _to_pixels(module.cross(tokens, side).pixels).unflatten(0, grids.shape[:3])
+    tokens = module.encode_grid(grids)
+    crossed = _to_pixels(module.cross(tokens, side).pixels).view(grids.shape)
     straight = _to_pixels(module.decode(tokens[:, 0, 0, 1:], tokens[:, 0, 0, 0], side).pixels)
     columns = (
         grids[:, 0, 0],

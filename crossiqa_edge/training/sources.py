@@ -45,12 +45,7 @@ class LabelledDraws:
     @classmethod
     def of(cls, samples: QualitySet, recipe: FinetuneRecipe, cache: str | os.PathLike[str]) -> LabelledDraws:
         """Draws from ``samples``, whose pictures are decoded or rebuilt once into ``cache``."""
-        pictures = PictureCache.build(
-            cache,
-            _file_name(samples.name),
-            [sample.key for sample in samples.samples],
-            [sample.load for sample in samples.samples],
-        )
+        pictures = PictureCache.of_samples(cache, samples.name, samples.samples)
         groups: dict[str, list[int]] = {}
         for index, sample in enumerate(samples.samples):
             groups.setdefault(sample.reference, []).append(index)
@@ -112,7 +107,3 @@ class PopulationDraws:
             first, second = generator.choice(LEVELS, 2, replace=False)
             levels[:2] = [int(first) + 1, int(second) + 1]
         return zip(kinds, levels, strict=True)
-
-
-def _file_name(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in name.lower()).strip("-")

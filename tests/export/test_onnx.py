@@ -1,16 +1,16 @@
 """What ``export_onnx`` writes, and that it writes nothing it has not seen agree with the network."""
 
 import numpy as np
+import onnx
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="exporting needs the export extra")
-onnx = pytest.importorskip("onnx", reason="exporting needs the export extra")
-
-from crossiqa_edge.export import onnx as exporter
-
+from crossiqa_edge.card import ModelCard
 from crossiqa_edge.errors import ArtefactError, OutputError
+from crossiqa_edge.export import onnx as exporter
 from crossiqa_edge.imaging.testpattern import photo_like
 from crossiqa_edge.model.checkpoint import load
+from crossiqa_edge.model.quality import QualityModel
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.onnxfile import read_onnx
 from crossiqa_edge.runtime.scorer import Scorer
@@ -82,9 +82,6 @@ def test_a_folder_that_is_missing_is_found_out_before_the_work(micro_export, tmp
 
 @pytest.mark.parametrize("embedding", ["multilevel", "linear"])
 def test_the_fixed_size_network_is_the_same_network(embedding):
-    from crossiqa_edge.card import ModelCard
-    from crossiqa_edge.model.quality import QualityModel
-
     torch.manual_seed(1)
     model = QualityModel(ModelCard("m", "micro", embedding=embedding)).eval()
     torch.nn.init.normal_(model.head.weight)

@@ -114,8 +114,16 @@ def test_too_small_a_picture_is_named(scorer, tmp_path):
         scorer.score(path)
 
 
-def test_read_ahead_is_bounded_and_stops_with_its_reader(scorer, photo):
-    taken = 0
+def test_read_ahead_is_bounded_and_stops_with_its_reader(scorer, photo, monkeypatch):
+    taken = decoded = 0
+
+    def decode(source):
+        nonlocal decoded
+        time.sleep(0.02)
+        decoded += 1
+        return source
+
+    monkeypatch.setattr(module, "decode", decode)
 
     def endless():
         nonlocal taken
@@ -134,6 +142,7 @@ def test_read_ahead_is_bounded_and_stops_with_its_reader(scorer, photo):
         assert time.monotonic() < deadline, "decoding threads outlive the reader"
         time.sleep(0.01)
     assert taken == seen
+    assert decoded < taken, "what was waiting to be decoded was not cancelled"
 
 
 def test_the_time_of_a_batch_is_divided_over_its_pictures(scorer, photo, monkeypatch):

@@ -168,7 +168,7 @@ def test_the_pretext_teaches_and_the_class_token_carries_the_degradation(micro, 
 
     fresh = contrasting_grids(16, np.random.default_rng(99))
     with torch.no_grad():
-        tokens = module.encode(fresh.flatten(0, 2)).unflatten(0, (16, 2, 2))
+        tokens = module.encode_grid(fresh)
         patches, classes = tokens[:, 0, 0, 1:], tokens[:, 1, :, 0]
         kept = module.decode(patches, classes[:, 0], 32).pixels
         swapped = module.decode(patches, classes[:, 1], 32).pixels
