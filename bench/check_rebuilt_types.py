@@ -3,7 +3,8 @@
     python -m crossiqa_edge.bench.check_rebuilt_types --kodak DIR --opinions CSV [--metrics DIR]
 
 ``--metrics`` is the release's folder ``metrics_values``: its PSNRc.txt and SSIM.txt have a figure for each
-distorted picture, reference by reference, 24 types of 5 levels each. A shortened file is compared as far as it goes.
+distorted picture, reference by reference, 24 types of 5 levels each. A shortened file is compared as far as
+it goes.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ _LOSSLESS: dict[str, dict[str, Any]] = {
     ".bmp": {"format": "BMP"},
 }
 _SHEETS: dict[str, dict[str, Any]] = {
-    ".webp": {"format": "WEBP", "quality": 75, "method": 6},
+    ".webp": {"format": "WEBP", "quality": 60, "method": 6},
     ".jpg": {"format": "JPEG", "quality": 85},
     ".png": {"format": "PNG"},
 }

@@ -16,6 +16,7 @@ import click
 
 from crossiqa_edge.cli.console import complain, track
 from crossiqa_edge.errors import InputError, OutputError
+from crossiqa_edge.imaging.decode import MAX_PIXELS
 from crossiqa_edge.imaging.gather import Entry, gather
 from crossiqa_edge.imaging.sampling import SAMPLINGS
 from crossiqa_edge.report.records import CsvWriter, JsonWriter
@@ -90,6 +91,13 @@ _WRITERS: dict[str, Callable[[TextIO], Writer]] = {"table": TableWriter, "json":
     "--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Pictures in one inference."
 )
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of one inference.  [default: all]")
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    default=MAX_PIXELS,
+    show_default=True,
+    help="Refuse larger pictures; raise it for files you trust.",
+)
 def command(
     paths: tuple[str, ...],
     form: str | None,
@@ -103,6 +111,7 @@ def command(
     crops: int,
     batch: int,
     threads: int | None,
+    max_pixels: int,
 ) -> int:
     """Score pictures from 0 (bad) to 100 (excellent).
 
@@ -120,7 +129,9 @@ def command(
         _check_folder(report)
     entries = list(gather(paths))
     start = perf_counter()
-    with Scorer.load(model, backend=backend, sampling=sampling, threads=threads, crops=crops) as scorer:
+    with Scorer.load(
+        model, backend=backend, sampling=sampling, threads=threads, crops=crops, max_pixels=max_pixels
+    ) as scorer:
         loaded = perf_counter()
         results = _run(scorer, entries, batch, _WRITERS[form or "table"](_stdout()), ordered=sort == "score")
         elapsed = perf_counter() - loaded

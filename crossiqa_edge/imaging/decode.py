@@ -164,7 +164,7 @@ def _check_strips(image: Image.Image) -> None:
 
 def _too_many(what: str, max_pixels: int) -> InputError:
     limit = f"{max_pixels / 1e6:.4g} megapixels"
-    return InputError(f"{what} than the limit of {limit}; raise max_pixels if you trust the file")
+    return InputError(f"{what} than the limit of {limit}; raise --max-pixels if you trust the file")
 
 
 def _upright(image: Image.Image) -> Image.Image:

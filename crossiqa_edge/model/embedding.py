@@ -8,7 +8,6 @@ import torch
 from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 
-
 # Deviation of 2 x 2 means over that of the differences within, in photographs: about 8 (1/f spectra).
 DETAIL_GAIN = 8.0
 

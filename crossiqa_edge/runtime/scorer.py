@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 
 import numpy as np
 
 from crossiqa_edge import weights
 from crossiqa_edge.card import ModelCard
 from crossiqa_edge.errors import ConfigError, InputError
-from crossiqa_edge.imaging.decode import Source, decode, name_of
+from crossiqa_edge.imaging.decode import MAX_PIXELS, Source, decode, name_of
 from crossiqa_edge.imaging.sampling import SAMPLINGS, Views, sample
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.backend import Backend, Scores
@@ -45,13 +45,17 @@ class Scorer:
         backend: what runs it; ``backend.reason`` says why this one.
         sampling: ``fragments`` or ``crops``.
         crops: windows a picture when sampling is ``crops``.
+        max_pixels: larger pictures are refused before they are decoded.
     """
 
-    def __init__(self, artefact: Artefact, backend: Backend, sampling: str, crops: int) -> None:
+    def __init__(
+        self, artefact: Artefact, backend: Backend, sampling: str, crops: int, max_pixels: int
+    ) -> None:
         self.artefact = artefact
         self.backend = backend
         self.sampling = sampling
         self.crops = crops
+        self.max_pixels = max_pixels
 
     @classmethod
     def load(
@@ -62,6 +66,7 @@ class Scorer:
         sampling: str | None = None,
         threads: int | None = None,
         crops: int = 5,
+        max_pixels: int = MAX_PIXELS,
     ) -> Scorer:
         """Open a shipped model by name, or any model file by path.
 
@@ -71,6 +76,7 @@ class Scorer:
             sampling: ``fragments`` or ``crops``; None takes the model card's.
             threads: CPU threads of one inference, at least 1; None leaves it to the backend.
             crops: windows a picture when sampling is ``crops``, at least 1.
+            max_pixels: the most pixels that a picture's header may announce.
 
         Raises:
             ArtefactError: no such model, or a file that is damaged, hostile or without a card.
@@ -83,7 +89,7 @@ class Scorer:
             raise ConfigError(f"crops must be at least 1, not {crops}")
         artefact = Artefact.open(_locate(model))
         opened = open_backend(artefact, backend, threads=threads)
-        return cls(artefact, opened, sampling or artefact.card.sampling, crops)
+        return cls(artefact, opened, sampling or artefact.card.sampling, crops, max_pixels)
 
     @property
     def card(self) -> ModelCard:
@@ -131,7 +137,7 @@ class Scorer:
 
     def _prepare(self, source: Source) -> _Prepared:
         start = perf_counter()
-        frame = decode(source)
+        frame = decode(source, max_pixels=self.max_pixels)
         decoded = perf_counter()
         try:
             views = sample(frame, self.sampling, size=self.card.view_size, crops=self.crops)
@@ -193,7 +199,7 @@ class Scorer:
             raw=tuple(map(float, raw)),
             model=self.card.identity,
             backend=self.backend.describe,
-            timings=MappingProxyType(timings),
+            timings=timings,
         )
 
 

@@ -66,10 +66,7 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     times slower than float32.
     """
     if precision == "auto":
-        if device.type == "cuda":
-            native = torch.cuda.is_bf16_supported()
-        else:
-            native = _cpu_multiplies_bfloat16()
+        native = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_multiplies_bfloat16()
         return torch.bfloat16 if native else torch.float32
     return torch.bfloat16 if precision == "bf16" else torch.float32
 

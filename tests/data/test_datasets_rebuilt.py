@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from release_trees import picture, tag_of
 
 from crossiqa_edge.data.datasets.base import Sample
 from crossiqa_edge.data.datasets.population import opinions, photographs, population, population_mos
-from crossiqa_edge.data.datasets.tid_kodak import centre_crop, tid_kodak, tid_kodak_root
+from crossiqa_edge.data.datasets.tid_kodak import tid_kodak, tid_kodak_root
 from crossiqa_edge.data.degradations import every, registry
 from crossiqa_edge.data.degradations.registry import Degradation
 from crossiqa_edge.errors import ConfigError, DatasetError
@@ -160,13 +162,11 @@ def test_what_a_rebuilt_set_lacks_is_named(kodak: Path, echo: Degradation) -> No
         tid_kodak(pictures, table, references=[2], types=["tid_echo"])
 
 
-def test_crop_is_the_centre() -> None:
-    rows, columns = np.mgrid[:768, :512]
-    upright = np.stack([rows // 4, columns // 4, rows * 0], 2).astype(np.uint8)
-    cropped = centre_crop(upright)
-    assert cropped.shape == (384, 512, 3)
-    assert cropped[0, 0].tolist() == [192 // 4, 0, 0]
-    lying = centre_crop(upright.transpose(1, 0, 2))
-    assert lying[0, 0].tolist() == [128 // 4, 64 // 4, 0]
-    with pytest.raises(DatasetError, match="500 x 400 pixels are no Kodak picture"):
-        centre_crop(np.zeros((400, 500, 3), np.uint8))
+def test_a_rebuilt_picture_is_cut_where_the_release_cut_it(kodak: Path, echo: Degradation) -> None:
+    """Kodak 04 is upright and cut at row 206: a picture whose pixels tell their row shows it."""
+    rows = np.mgrid[:768, :512][0]
+    ramp = np.stack([rows // 4, rows * 0, rows * 0], 2).astype(np.uint8)
+    Image.fromarray(ramp).save(kodak / "kodak" / "kodim04.png")
+    registry._REGISTRY["tid_echo"] = replace(echo, apply=lambda image, parameter, generator: image)
+    opened = tid_kodak(kodak / "kodak", kodak / "mos.csv", references=[4], types=["tid_echo"])
+    assert opened.samples[0].load()[:, 0, 0].tolist() == (np.arange(206, 206 + 384) // 4).tolist()

@@ -1,11 +1,10 @@
 """'TID2013-Kodak (rebuilt)': TID2013's opinions on pictures made again from the Kodak suite.
 
-References 1..24 of TID2013 are the Kodak pictures 01..24, cropped to 512 x 384; its levels were set to
-a PSNR of 33, 30, 27, 24 and 21 dB. So a distortion of a known kind can be made again at the same PSNR
-(``crossiqa_edge.data.degradations.tid2013``) and carry the opinions that TID2013 published. The
-release's exact crops are not documented: here it is the centre, which for the upright 512 x 768
-pictures takes the full width and the middle 384 rows. Results on this set bear its full name: they are
-not results on TID2013.
+References 1..16 of TID2013 are cut out of the Kodak pictures 01..16, whose corners are known
+(``tid_crops``), and its distortions follow parameters that are known, too
+(``crossiqa_edge.data.degradations.tid2013``). So a distorted picture can be made again, for most types
+to the PSNR that the release publishes for it, and carry its opinion. Results on this set bear its full
+name: they are not results on TID2013.
 
 Opinions: N. Ponomarenko et al., "Image database TID2013: Peculiarities, results and perspectives",
 Signal Processing: Image Communication 30 (2015) 57-77.
@@ -21,6 +20,7 @@ from pathlib import Path
 from crossiqa_edge.data.datasets.base import QualitySet, Sample
 from crossiqa_edge.data.datasets.release import find, quality_set, unit_score
 from crossiqa_edge.data.datasets.tables import read_csv, whole
+from crossiqa_edge.data.datasets.tid_crops import tid_reference
 from crossiqa_edge.data.degradations.registry import LEVELS, every, get
 from crossiqa_edge.errors import ConfigError, DatasetError
 from crossiqa_edge.imaging.decode import decode
@@ -28,7 +28,6 @@ from crossiqa_edge.imaging.sampling import Frame
 
 NAME = "TID2013-Kodak (rebuilt)"
 NATIVE_RANGE = (0.0, 9.0)
-WIDTH, HEIGHT = 512, 384
 
 Opinions = dict[tuple[int, int, int], float]  # (reference, type number, published level) -> 0..1
 
@@ -42,7 +41,7 @@ def tid_kodak(
     """The rebuilt set; each load makes its picture anew, which takes a search for the PSNR: cache it.
 
     Args:
-        kodak_dir: folder with ``kodim01.png`` .. ``kodim24.png``, or those of ``references``.
+        kodak_dir: folder with ``kodim01.png`` .. ``kodim16.png``, or those of ``references``.
         opinions_csv: table with the columns reference, type, level, mos (0..9).
         references: numbers of the Kodak pictures.
         types: names of rebuilt degradations (``tid_*``); all by default.
@@ -100,15 +99,6 @@ def tid_kodak_root(
     return tid_kodak(pictures, find(folder, [os.fspath(opinions_csv)], hint), references, types)
 
 
-def centre_crop(picture: Frame) -> Frame:
-    """The middle ``HEIGHT`` x ``WIDTH`` pixels; DatasetError where the picture is smaller."""
-    height, width = picture.shape[:2]
-    if height < HEIGHT or width < WIDTH:
-        raise DatasetError(f"{width} x {height} pixels are no Kodak picture; give the 768 x 512 originals")
-    top, left = (height - HEIGHT) // 2, (width - WIDTH) // 2
-    return picture[top : top + HEIGHT, left : left + WIDTH]
-
-
 def _read_opinions(table: Path) -> Opinions:
     columns = ("reference", "type", "level", "mos")
     return {
@@ -121,4 +111,5 @@ def _read_opinions(table: Path) -> Opinions:
 
 def _rebuilt(path: Path, name: str, level: int) -> Frame:
     """Seeded by the picture, so that no two references share their noise."""
-    return get(name)(centre_crop(decode(path)), level, seed=int(path.stem[-2:]))
+    number = int(path.stem[-2:])
+    return get(name)(tid_reference(decode(path), number), level, seed=number)
