@@ -17,10 +17,10 @@ import click
 from crossiqa_edge.atomic import write_text
 from crossiqa_edge.cli.console import complain, track
 from crossiqa_edge.cli.dataspec import open_spec
+from crossiqa_edge.cli.options import reading_options
 from crossiqa_edge.cli.subjects import Reading, Subject, encoder, scoring, untrained_encoder
 from crossiqa_edge.data.datasets.base import QualitySet
 from crossiqa_edge.errors import ConfigError, OutputError
-from crossiqa_edge.imaging.sampling import SAMPLINGS
 from crossiqa_edge.training.evaluate import Loading, evaluate, evaluate_probe
 from crossiqa_edge.training.evaluation import Evaluation
 
@@ -64,19 +64,7 @@ PIPE_WIDTH = 120  # columns where nobody's terminal says how wide it is
 @click.option(
     "--limit", type=click.IntRange(min=1), help="Measure only the first so many samples of each set."
 )
-@click.option(
-    "--sampling", type=click.Choice(SAMPLINGS), help="How a picture is read. [default: the model's own]"
-)
-@click.option(
-    "--crops",
-    type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
-    help="Windows a picture, with --sampling crops.",
-)
-@click.option(
-    "--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Pictures in one inference."
-)
+@reading_options
 @click.option(
     "--workers",
     type=click.IntRange(min=1),

@@ -15,10 +15,10 @@ from typing import Protocol, TextIO
 import click
 
 from crossiqa_edge.cli.console import complain, track
+from crossiqa_edge.cli.options import reading_options
 from crossiqa_edge.errors import InputError, OutputError
 from crossiqa_edge.imaging.decode import MAX_PIXELS
 from crossiqa_edge.imaging.gather import Entry, gather
-from crossiqa_edge.imaging.sampling import SAMPLINGS
 from crossiqa_edge.report.records import CsvWriter, JsonWriter
 from crossiqa_edge.report.result import Result, worst_first
 from crossiqa_edge.report.table import TableWriter
@@ -77,19 +77,7 @@ _WRITERS: dict[str, Callable[[TextIO], Writer]] = {"table": TableWriter, "json":
     show_default=True,
     help="What runs the model.",
 )
-@click.option(
-    "--sampling", type=click.Choice(SAMPLINGS), help="How a picture is read.  [default: as the model]"
-)
-@click.option(
-    "--crops",
-    type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
-    help="Windows a picture, with --sampling crops.",
-)
-@click.option(
-    "--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Pictures in one inference."
-)
+@reading_options
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of one inference.  [default: all]")
 @click.option(
     "--max-pixels",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -41,10 +41,11 @@ class PictureCache:
         return len(self.shapes)
 
     def __getitem__(self, index: int) -> Frame:
-        if not 0 <= index < len(self):  # IndexError ends iteration
-            raise IndexError(f"picture {index} of {len(self)}")
         shape = self.shapes[index]
         return np.memmap(self.path, np.uint8, "r", self.offsets[index], shape)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (self[index] for index in range(len(self)))
 
     @classmethod
     def build(

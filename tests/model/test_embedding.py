@@ -55,3 +55,20 @@ def test_position_embedding_keeps_the_class_token_and_smooth_fields():
     rows = resized[0, 1:, 0].view(4, 4)
     assert torch.all(rows.diff(dim=0) > 0.1)
     torch.testing.assert_close(rows, rows[:, :1].expand(4, 4), atol=1e-5, rtol=0)
+
+
+def test_starts_with_signals_of_unit_scale_and_an_eye_for_detail():
+    """Through all levels a signal keeps its size, and a faint checkerboard counts like a strong mean."""
+    from crossiqa_edge.model.encoder import build_encoder
+
+    torch.manual_seed(0)
+    embed = build_encoder("nano").patch_embed
+    embed.strict_img_size = False
+    with torch.no_grad():
+        x = torch.randn(4, 3, 32, 32)
+        assert 0.5 < embed(x).std() < 20.0
+        first = embed.levels[0]
+        board = torch.tensor([1.0, -1.0, -1.0, 1.0])[:, None].expand(4, 3).flatten()
+        flat = torch.ones(12)
+        ratio = (first.weight @ board).norm() / (first.weight @ flat).norm()
+    assert 4.0 < ratio < 16.0
