@@ -8,7 +8,8 @@ import torch
 from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 
-# In photographs the means of 2 x 2 pixels deviate about eight times as far as the differences within.
+# How much further the means of 2 x 2 pixels deviate than the differences within: in photographs 4.6 times
+# in the median, 9 in the smoothest tenth. Nearer to the latter, since those show degradations best.
 DETAIL_GAIN = 8.0
 
 
