@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -113,37 +114,33 @@ def train(
     with ExitStack() as stack:
         events = stack.enter_context(SummaryWriter(str(out / "events"))) if world.leads else None
         progress = stack.enter_context(StepProgress(recipe, done, task.views_per_item, shown=world.leads))
-        stack.enter_context(_termination_as_interrupt())
+        stop = stack.enter_context(_stop_requests())
         step, saved_at = done, time.monotonic()
-        try:
-            for batch in _loader(task.items, StepSampler(done, recipe, world), workers):
-                set_learning_rate(optimiser, learning_rate(step, recipe))
-                with autocast(dtype, device):
-                    losses: Losses = wrapped(*(tensor.to(device, non_blocking=True) for tensor in batch))
-                optimiser.zero_grad(set_to_none=True)
-                losses["total"].backward()  # type: ignore[no-untyped-call]
-                norm = clip_gradients(module, recipe.clip_norm)
-                optimiser.step()
-                update_average(average, module, recipe.ema_decay, step)
-                step += 1
+        for batch in _loader(task.items, StepSampler(done, recipe, world), workers):
+            set_learning_rate(optimiser, learning_rate(step, recipe))
+            with autocast(dtype, device):
+                losses: Losses = wrapped(*(tensor.to(device, non_blocking=True) for tensor in batch))
+            optimiser.zero_grad(set_to_none=True)
+            losses["total"].backward()  # type: ignore[no-untyped-call]
+            norm = clip_gradients(module, recipe.clip_norm)
+            optimiser.step()
+            update_average(average, module, recipe.ema_decay, step)
+            step += 1
 
-                figures = {name: world.mean(float(loss.detach())) for name, loss in losses.items()}
-                if observer is not None:
-                    observer(step, figures)
-                progress.advance(figures)
-                if events and step % 10 == 0:
-                    _log(events, "train", {**figures, "gradient_norm": float(norm)}, step)
-                if step % recipe.steps_per_epoch == 0 or step == recipe.steps:
-                    if world.leads and events:
-                        _log(events, "validation", progress.note(task.report(average, step), step), step)
-                    keep(step)
-                    saved_at = time.monotonic()
-                elif time.monotonic() - saved_at > 60.0 * checkpoint_minutes:
-                    keep(step)
-                    saved_at = time.monotonic()
-        except KeyboardInterrupt:
-            keep(step)
-            raise
+            figures = {name: world.mean(float(loss.detach())) for name, loss in losses.items()}
+            if observer is not None:
+                observer(step, figures)
+            progress.advance(figures)
+            if events and step % 10 == 0:
+                _log(events, "train", {**figures, "gradient_norm": float(norm)}, step)
+            epoch_ends = step % recipe.steps_per_epoch == 0 or step == recipe.steps
+            if epoch_ends and events:
+                _log(events, "validation", progress.note(task.report(average, step), step), step)
+            if epoch_ends or stop.is_set() or time.monotonic() - saved_at > 60.0 * checkpoint_minutes:
+                keep(step)
+                saved_at = time.monotonic()
+            if stop.is_set():
+                raise KeyboardInterrupt
     return average
 
 
@@ -158,19 +155,32 @@ def _loader(items: Dataset[Any], sampler: StepSampler, workers: int) -> DataLoad
 
 
 def _quiet_worker(_: int) -> None:
-    """One thread a worker, and Ctrl-C is the parent's affair."""
+    """One thread a worker; Ctrl-C is the parent's affair, SIGTERM the way it ends a worker."""
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """SIGTERM, as sent by schedulers, ends a run as cleanly as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _stop_requests() -> Iterator[threading.Event]:
+    """Set by Ctrl-C, and by the SIGTERM that schedulers send: the run ends after the step in hand, since a
+    state caught within a step would not resume exactly. A second Ctrl-C ends it at once."""
+    requested = threading.Event()
+
+    def request(number: int, frame: object) -> None:
+        if requested.is_set():
+            raise KeyboardInterrupt
+        requested.set()
+
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield requested
+        return
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield requested
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _log(events: SummaryWriter, group: str, figures: Mapping[str, float], step: int) -> None:

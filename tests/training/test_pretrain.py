@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -39,7 +40,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(micro, photos, tmp_path, a
 
     def stop(step, losses):
         if step == 4:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(KeyboardInterrupt):
         run(micro(), photos, tmp_path / "parts", alone, observer=stop)
