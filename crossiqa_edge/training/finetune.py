@@ -24,7 +24,7 @@ from crossiqa_edge.training.metrics import plcc, srcc
 from crossiqa_edge.training.mix import Mix, Validation, open_mix
 from crossiqa_edge.training.optimisation import build_optimiser
 from crossiqa_edge.training.recipe import FinetuneRecipe
-from crossiqa_edge.training.sources import Draws
+from crossiqa_edge.training.sources import KINDS, Draws
 
 MODEL = "model.safetensors"
 _RANK_TEMPERATURE = 0.1
@@ -32,7 +32,7 @@ _RANK_FLOOR = 0.02  # opinions nearer than this have no order worth teaching
 
 
 class OpinionDraws(Dataset[tuple[Tensor, ...]]):
-    """Item i: views uint8 (K, S, S, 3), opinions (K,), index of the set; a pure function of i."""
+    """Item i: index of the set, then views, opinions and kinds of a ``Draw``; a pure function of i."""
 
     def __init__(self, draws: Sequence[Draws], recipe: FinetuneRecipe) -> None:
         self.draws, self.recipe = draws, recipe
@@ -45,32 +45,45 @@ class OpinionDraws(Dataset[tuple[Tensor, ...]]):
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         generator = np.random.default_rng([self.recipe.seed, index])
         chosen = int(generator.choice(len(self.draws), p=self.shares))
-        views, scores = self.draws[chosen].draw(generator)
-        return torch.from_numpy(views), torch.from_numpy(scores), torch.tensor(chosen)
+        draw = self.draws[chosen].draw(generator)
+        return torch.tensor(chosen), *map(torch.from_numpy, draw)
 
 
 class OpinionRegression(nn.Module):
     """The network under fine-tuning.
 
     Sets of opinion have scales of their own (other viewers, other ranges), so each but the first has
-    a positive gain and a shift between the one regression output and its opinions.
+    a positive gain and a shift between the one regression output and its opinions. Telling the kind of
+    degradation teaches the encoder far more a view than one number does; the shipped model leaves that
+    head behind.
     """
 
     def __init__(self, quality: QualityModel, recipe: FinetuneRecipe) -> None:
         super().__init__()
         self.quality = quality
-        self.rank_weight = recipe.rank_weight
+        self.kind_head = nn.Linear(quality.encoder.embed_dim, len(KINDS))
+        self.rank_weight, self.kind_weight = recipe.rank_weight, recipe.kind_weight
         self.log_gain = nn.Parameter(torch.zeros(len(recipe.sources) - 1))
         self.shift = nn.Parameter(torch.zeros(len(recipe.sources) - 1))
 
-    def forward(self, views: Tensor, opinions: Tensor, sets: Tensor) -> dict[str, Tensor]:
-        """Losses for views (B, K, S, S, 3), opinions (B, K) on 0..1 and set indices (B,)."""
-        raw = self.quality.raw(views.flatten(0, 1)).float().view_as(opinions)
+    def forward(self, sets: Tensor, views: Tensor, opinions: Tensor, kinds: Tensor) -> dict[str, Tensor]:
+        """Losses for set indices (B,), views (B, K, S, S, 3), opinions (B, K) on 0..1 and kinds (B, K)."""
+        features = self.quality.features(views.flatten(0, 1))
+        raw = self.quality.head(features).float().view_as(opinions)
         gain = F.pad(self.log_gain, (1, 0)).exp()[sets, None]
         shift = F.pad(self.shift, (1, 0))[sets, None]
         regression = F.smooth_l1_loss(gain * raw + shift, opinions, beta=0.1)
         rank = rank_loss(raw.flatten(), opinions.flatten(), sets.repeat_interleave(opinions.shape[1]))
-        return {"total": regression + self.rank_weight * rank, "regression": regression, "rank": rank}
+        known = kinds.flatten() >= 0
+        kind = F.cross_entropy(
+            self.kind_head(features).float(), kinds.flatten(), ignore_index=-1, reduction="sum"
+        ) / known.sum().clamp(min=1)
+        return {
+            "total": regression + self.rank_weight * rank + self.kind_weight * kind,
+            "regression": regression,
+            "rank": rank,
+            "kind": kind,
+        }
 
 
 def rank_loss(raw: Tensor, opinions: Tensor, sets: Tensor) -> Tensor:

@@ -112,6 +112,7 @@ class FinetuneRecipe(Recipe):
         sources: the mix.
         variants: pictures a draw; they share their content where the source can arrange it.
         rank_weight: weight of the pairwise rank loss beside the regression.
+        kind_weight: weight of telling the degradation's type, which only training asks for.
         encoder_rate: learning rate of the encoder relative to the head's.
         fragment_share: share of views that are fragments; the others are whole windows.
     """
@@ -119,6 +120,7 @@ class FinetuneRecipe(Recipe):
     sources: tuple[Source, ...] = ()
     variants: int = 4
     rank_weight: float = 0.5
+    kind_weight: float = 0.1
     encoder_rate: float = 1.0
     fragment_share: float = 0.0
 

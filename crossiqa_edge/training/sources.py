@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,14 +22,30 @@ from crossiqa_edge.training.views import cut, region
 MARGIN = 24
 _RELATED_SHARE = 0.5
 
+KINDS = tuple(kind.name for kind in every())
+
 Scores = npt.NDArray[np.float32]
 
 
-class Draws(Protocol):
-    """Gives ``variants`` views and their opinions at a time."""
+class Draw(NamedTuple):
+    """Views of one draw.
 
-    def draw(self, generator: np.random.Generator) -> tuple[Views, Scores]:
-        """Views uint8 (K, S, S, 3) and opinions float32 (K,) on 0..1."""
+    Attributes:
+        views: uint8 (K, S, S, 3).
+        scores: opinions, float32 (K,), on 0..1.
+        kinds: degradations as positions in ``KINDS``, int64 (K,); -1 where there is none to name.
+    """
+
+    views: Views
+    scores: Scores
+    kinds: npt.NDArray[np.int64]
+
+
+class Draws(Protocol):
+    """Gives views with opinions, a few at a time."""
+
+    def draw(self, generator: np.random.Generator) -> Draw:
+        """``recipe.variants`` views at a time."""
         ...
 
 
@@ -39,6 +55,7 @@ class LabelledDraws:
 
     pictures: PictureCache
     scores: Scores
+    kinds: npt.NDArray[np.int64]
     groups: tuple[tuple[int, ...], ...]
     recipe: FinetuneRecipe
 
@@ -49,9 +66,18 @@ class LabelledDraws:
         groups: dict[str, list[int]] = {}
         for index, sample in enumerate(samples.samples):
             groups.setdefault(sample.reference, []).append(index)
-        return cls(pictures, samples.scores.astype(np.float32), tuple(map(tuple, groups.values())), recipe)
+        kinds = [
+            KINDS.index(sample.distortion) if sample.distortion in KINDS else -1 for sample in samples.samples
+        ]
+        return cls(
+            pictures,
+            samples.scores.astype(np.float32),
+            np.array(kinds, np.int64),
+            tuple(map(tuple, groups.values())),
+            recipe,
+        )
 
-    def draw(self, generator: np.random.Generator) -> tuple[Views, Scores]:
+    def draw(self, generator: np.random.Generator) -> Draw:
         group: Sequence[int] = range(len(self.pictures))
         if generator.random() < _RELATED_SHARE:
             related = self.groups[int(generator.integers(len(self.groups)))]
@@ -61,7 +87,7 @@ class LabelledDraws:
             cut(self.pictures[index], generator, self.recipe.view_size, self.recipe.fragment_share)
             for index in chosen
         ]
-        return np.stack(views), self.scores[chosen]
+        return Draw(np.stack(views), self.scores[chosen], self.kinds[chosen])
 
 
 @dataclass(frozen=True)
@@ -85,18 +111,19 @@ class PopulationDraws:
         """Draws from pristine photographs, decoded once into ``cache``."""
         return cls(PictureCache.of_files(cache, photographs), recipe)
 
-    def draw(self, generator: np.random.Generator) -> tuple[Views, Scores]:
+    def draw(self, generator: np.random.Generator) -> Draw:
         picture = self.pictures[int(generator.integers(len(self.pictures)))]
         size = self.recipe.view_size
         # fragments need a picture to be spread over; a window needs its surroundings only
         margin = MARGIN if self.recipe.fragment_share == 0.0 else size // 3
         content = np.ascontiguousarray(region(picture, generator, size, margin))
-        views, scores = [], []
+        views, scores, kinds = [], [], []
         for kind, level in self._kinds(generator):
             degraded = kind(content, level, int(generator.integers(2**31)))
             views.append(cut(degraded, generator, size, self.recipe.fragment_share))
             scores.append(population_mos(kind.name, level))
-        return np.stack(views), np.array(scores, np.float32)
+            kinds.append(KINDS.index(kind.name))
+        return Draw(np.stack(views), np.array(scores, np.float32), np.array(kinds, np.int64))
 
     def _kinds(self, generator: np.random.Generator) -> Iterable[tuple[Degradation, int]]:
         known = every("kadid10k")

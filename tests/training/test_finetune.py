@@ -7,13 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
+from crossiqa_edge.data.datasets.population import population_mos
 from crossiqa_edge.data.degradations import get
 from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.imaging.testpattern import photo_like
 from crossiqa_edge.model.checkpoint import load
 from crossiqa_edge.training.finetune import OpinionRegression, finetune, rank_loss
 from crossiqa_edge.training.recipe import FinetuneRecipe, Source
-from crossiqa_edge.training.sources import PopulationDraws
+from crossiqa_edge.training.sources import KINDS, PopulationDraws
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +68,7 @@ def test_sets_may_differ_in_scale_without_loss(recipe):
     from crossiqa_edge.model.quality import QualityModel
 
     torch.manual_seed(0)
-    two = recipe(sources=(Source("a"), Source("b")), rank_weight=0.0)
+    two = recipe(sources=(Source("a"), Source("b")))
     quality = QualityModel(ModelCard("m", "micro"))
     torch.nn.init.normal_(quality.head.weight, std=0.1)
     module = OpinionRegression(quality, two)
@@ -77,8 +78,9 @@ def test_sets_may_differ_in_scale_without_loss(recipe):
         module.log_gain.fill_(np.log(0.5))
         module.shift.fill_(0.2)
         opinions = torch.stack([raw[0], 0.5 * raw[1] + 0.2])
-        losses = module(views, opinions, torch.tensor([0, 1]))
+        losses = module(torch.tensor([0, 1]), views, opinions, torch.full((2, 3), -1))
     assert losses["regression"] < 1e-9
+    assert losses["kind"] == 0.0  # nothing to name
 
 
 def test_a_run_learns_an_easy_set_and_calibrates_it(recipe, labelled, tmp_path, alone):
@@ -128,6 +130,8 @@ def test_population_draws_hold_a_pair_of_certain_order(recipe, photos, tmp_path)
         first, second = list(draws._kinds(generator))[:2]
         assert first[0].name == second[0].name
         assert first[1] != second[1]
-    views, scores = draws.draw(np.random.default_rng(0))
-    assert views.shape == (4, 32, 32, 3)
-    assert ((scores >= 0) & (scores <= 1)).all()
+    drawn = draws.draw(np.random.default_rng(0))
+    assert drawn.views.shape == (4, 32, 32, 3)
+    for score, kind in zip(drawn.scores, drawn.kinds, strict=True):
+        levels = [population_mos(KINDS[kind], level) for level in range(1, 6)]
+        assert min(abs(score - level) for level in levels) < 1e-6
