@@ -184,7 +184,7 @@ def _finished_card(
         card,
         calibration=(slope, offset),
         interval_half_width=interval_half_width(scores, 100.0 * opinions),
-        training_data=(*card.training_data, *mix.training_names),
+        training_data=tuple(dict.fromkeys((*card.training_data, *mix.training_names))),
         accuracy={
             item.held.name: {
                 "SRCC": round(srcc(item.raw, item.held.opinions), 4),
