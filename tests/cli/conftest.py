@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -43,6 +44,10 @@ def crossiqa(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     return run
 
 
+def _answer_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def process() -> Callable[..., subprocess.Popen[str]]:
     """``process("score", path)`` started as a process of its own, its output in pipes."""
@@ -51,6 +56,8 @@ def process() -> Callable[..., subprocess.Popen[str]]:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "encoding": "utf-8"}
         environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "OMP_NUM_THREADS": "1"}
         environment.pop("PYTHONUNBUFFERED", None)  # it would hide what happens to buffered output
-        return subprocess.Popen([*MODULE, *map(str, arguments)], **{"env": environment, **pipes, **options})
+        # a suite that itself runs in the background has Ctrl-C switched off, and hands that down
+        defaults = {"env": environment, "preexec_fn": _answer_ctrl_c, **pipes}
+        return subprocess.Popen([*MODULE, *map(str, arguments)], **{**defaults, **options})
 
     return start
