@@ -26,7 +26,7 @@ try:
     from crossiqa_edge.export.verify import Verification, verify
     from crossiqa_edge.model.checkpoint import weights_sha256
     from crossiqa_edge.model.quality import QualityModel
-except ImportError as error:  # pragma: no cover - the extra is absent
+except ImportError as error:
     raise MissingDependencyError("exporting to ONNX", "export") from error
 
 # Attention and GELU are spelt out in elementary operators at 18, which TensorRT 10.3 (JetPack 6) and every

@@ -22,7 +22,7 @@ from crossiqa_edge.training.logistic import fit_logistic
 
 try:
     from scipy import stats
-except ImportError as error:  # pragma: no cover - the extra is absent
+except ImportError as error:
     raise MissingDependencyError("measuring against human opinion", "train") from error
 
 Values = npt.NDArray[np.float64]  # (N,)

@@ -94,8 +94,9 @@ class LabelledDraws:
 class PopulationDraws:
     """One photograph under several degradations, each labelled with its population MOS.
 
-    The first two variants are two levels of one type, so that every draw holds a pair whose order
-    is certain; the others are of any type.
+    The first two variants are two levels of one type, so that every draw holds a pair that differs in
+    the level alone; the others are of any type. Labels decide which is better: opinion does not fall with
+    every level of every type.
     """
 
     pictures: PictureCache

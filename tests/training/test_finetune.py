@@ -123,7 +123,7 @@ def test_a_source_without_a_root_is_named(recipe, tmp_path, alone):
         finetune(recipe(), None, {}, tmp_path, alone)
 
 
-def test_population_draws_hold_a_pair_of_certain_order(recipe, photos, tmp_path):
+def test_population_draws_hold_two_levels_of_one_type(recipe, photos, tmp_path):
     draws = PopulationDraws.of(sorted(photos.iterdir()), recipe(), tmp_path)
     for seed in range(20):
         generator = np.random.default_rng(seed)
