@@ -16,6 +16,7 @@ from crossiqa_edge.data.datasets.population import photographs
 from crossiqa_edge.data.datasets.splits import split_by_reference
 from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.imaging.sampling import sample
+from crossiqa_edge.model.family import VIEW_SIZE
 from crossiqa_edge.training.pictures import PictureCache
 from crossiqa_edge.training.recipe import FinetuneRecipe, Source
 from crossiqa_edge.training.sources import Draws, LabelledDraws, PopulationDraws
@@ -94,10 +95,13 @@ def _draws(
 
 
 def _validation(held_out: QualitySet, recipe: FinetuneRecipe, cache: str | os.PathLike[str]) -> Validation:
-    """Views as the recipe's training ends on them; a large set is thinned evenly by its seed."""
+    """Windows as the recipe trains on them, or the fragments that the finished model will meet, whose tiles
+    are those of training though there are more of them; a large set is thinned evenly by its seed."""
     order = np.random.default_rng(recipe.seed).permutation(len(held_out))[:_LARGEST_VALIDATION]
     samples = [held_out.samples[index] for index in sorted(order)]
     pictures = PictureCache.of_samples(cache, f"{held_out.name} held out", samples)
-    sampling = "fragments" if recipe.fragment_share > 0.0 else "crops"
-    views = [sample(picture, sampling, size=recipe.view_size, crops=2) for picture in pictures]
+    if recipe.fragment_share > 0.0:
+        views = [sample(picture, "fragments", size=VIEW_SIZE) for picture in pictures]
+    else:
+        views = [sample(picture, "crops", size=recipe.view_size, crops=2) for picture in pictures]
     return Validation(held_out.name, np.stack(views), np.array([item.score for item in samples]))

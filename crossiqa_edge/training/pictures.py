@@ -66,6 +66,7 @@ class PictureCache:
         path = Path(directory) / f"{name}-{digest}.u8"
         index = path.with_suffix(".json")
         if not (path.exists() and index.exists()):
+            path.parent.mkdir(parents=True, exist_ok=True)
             made = _fill(path, loaders, name)
             with atomic_write(index) as stream:
                 stream.write(json.dumps(made).encode())
