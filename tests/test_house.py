@@ -19,19 +19,26 @@ MAY_IMPORT = {
     "report": {"imaging"},
     "model": {"imaging"},
     "data": {"imaging"},
-    "kernels": {"imaging"},
+    "kernels": {"imaging", "model"},
     "weights": set(),
-    "runtime": {"imaging", "weights"},
+    "runtime": {"imaging", "weights", "model", "kernels"},
     "training": {"imaging", "data", "model", "runtime"},
-    "export": {"imaging", "data", "model", "runtime", "training", "kernels"},
-    "bench": {"imaging", "data", "model", "runtime", "training", "kernels", "weights"},
+    "export": {"imaging", "data", "model", "runtime", "training", "kernels", "weights"},
+    "video": {"imaging", "report", "runtime", "weights"},
+    "bench": {
+        *("imaging", "report", "data", "model", "kernels", "weights"),
+        *("runtime", "training", "export", "video"),
+    },
     "cli": {
         *("imaging", "report", "data", "model", "kernels", "weights"),
-        *("runtime", "training", "export", "bench"),
+        *("runtime", "training", "export", "video", "bench"),
     },
 }
-HEAVY = {"torch", "timm", "triton", "tensorrt", "cv2", "scipy", "torchvision", "onnx", "matplotlib"}
-LIGHT_ROOMS = ("imaging", "report", "runtime", "weights")
+HEAVY = {
+    *("torch", "timm", "triton", "torchvision", "scipy", "matplotlib", "cv2"),
+    *("onnx", "tensorrt", "tensorrt_rtx", "openvino", "cuda"),
+}
+LIGHT_ROOMS = ("imaging", "report", "runtime", "video", "weights")
 
 
 def modules():
