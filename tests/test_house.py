@@ -16,7 +16,6 @@ SIBLINGS = ("kernels", "export", "bench")
 CORE = {"errors", "version", "atomic", "score", "card", "machine"}
 MAY_IMPORT = {
     "imaging": set(),
-    "report": {"imaging"},
     "model": {"imaging"},
     "data": {"imaging"},
     "kernels": {"imaging", "model"},
@@ -24,7 +23,8 @@ MAY_IMPORT = {
     "runtime": {"imaging", "weights", "model", "kernels"},
     "training": {"imaging", "data", "model", "runtime"},
     "export": {"imaging", "data", "model", "runtime", "training", "kernels", "weights"},
-    "video": {"imaging", "report", "runtime", "weights"},
+    "video": {"imaging", "runtime", "weights"},
+    "report": {"imaging", "video"},
     "bench": {
         *("imaging", "report", "data", "model", "kernels", "weights"),
         *("runtime", "training", "export", "video"),
