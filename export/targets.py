@@ -1,0 +1,165 @@
+"""What a model can be exported to: one table, and the options that a target's builder is given.
+
+Precision is a property of the ONNX graph, made and accepted once; a target only compiles that graph. A
+builder named here is a function
+
+    build(source: Artefact, out: Path, options: Options, progress: Progress) -> Path
+
+where ``source`` is an accepted ONNX artefact of the precision wanted, and ``out`` the file or folder to
+make, which does not exist yet. It gives the path it made, from which the export can be opened again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from typing import Protocol
+
+from crossiqa_edge.errors import ConfigError
+
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+class Progress(Protocol):
+    """Told what is being done, and which share of it is done (0..1; None where nobody knows)."""
+
+    def __call__(self, stage: str, share: float | None = None) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a builder may be told. A target heeds those that its row names; others are refused.
+
+    Attributes:
+        workspace: most memory of the builder in MiB, None for its own limit.
+        dla: number of the deep-learning accelerator to use, None for the GPU.
+        compute_capabilities: GPU architectures to build for, such as 86; empty for the GPU at hand.
+        hardware_compatible: one plan for all GPUs from Ampere on, where the builder can.
+        version_compatible: a plan that later minor versions of the runtime can load.
+        strip_weights: a plan without weights, which are put back from the ONNX file when it is loaded.
+        opt_batch, max_batch: the batch to be fastest at, and the largest to be accepted; the least is 1.
+    """
+
+    workspace: int | None = None
+    dla: int | None = None
+    compute_capabilities: tuple[int, ...] = ()
+    hardware_compatible: bool = False
+    version_compatible: bool = False
+    strip_weights: bool = False
+    opt_batch: int = 8
+    max_batch: int = 32
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.opt_batch <= self.max_batch:
+            raise ConfigError(f"the batches 1, {self.opt_batch}, {self.max_batch} must not fall")
+        if self.workspace is not None and self.workspace < 1:
+            raise ConfigError(f"a workspace of {self.workspace} MiB; give at least 1")
+
+    def given(self) -> tuple[str, ...]:
+        """Names of the options that differ from their defaults."""
+        return tuple(item.name for item in fields(self) if getattr(self, item.name) != item.default)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One row of the table.
+
+    Attributes:
+        name: what ``--to`` takes.
+        title: what it makes, in a few words.
+        suffix: of the file it makes; empty for a folder.
+        builder: ``module:function``; empty for ``onnx``, which is the graph itself.
+        backend: name in ``crossiqa_edge.runtime.select.BACKENDS`` that runs what it made.
+        refused: precisions that make no sense here, with the reason.
+        heeds: names of ``Options`` that it heeds.
+    """
+
+    name: str
+    title: str
+    suffix: str
+    backend: str
+    builder: str = ""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    heeds: frozenset[str] = frozenset()
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """The precisions that make sense, in the order of ``PRECISIONS``."""
+        return tuple(name for name in PRECISIONS if name not in self.refused)
+
+
+_BATCHES = frozenset({"opt_batch", "max_batch"})
+_TENSORRT = _BATCHES | {"workspace", "hardware_compatible", "version_compatible", "strip_weights"}
+
+TARGETS = {
+    target.name: target
+    for target in (
+        Target("onnx", "an ONNX graph for any runtime", suffix=".onnx", backend="onnxruntime"),
+        Target(
+            "openvino",
+            "OpenVINO's representation, for Intel and other CPUs",
+            suffix=".xml",
+            builder="crossiqa_edge.export.openvino:build",
+            backend="openvino",
+            refused={"fp16": "OpenVINO picks the arithmetic of a float graph by the device it runs on"},
+        ),
+        Target(
+            "tensorrt",
+            "a TensorRT plan for the GPU at hand",
+            suffix=".engine",
+            builder="crossiqa_edge.export.tensorrt:build",
+            backend="tensorrt",
+            heeds=_TENSORRT | {"dla"},
+        ),
+        Target(
+            "tensorrt-rtx",
+            "a TensorRT for RTX plan, built with or without a GPU",
+            suffix=".engine",
+            builder="crossiqa_edge.export.tensorrt:build_rtx",
+            backend="tensorrt-rtx",
+            heeds=(_TENSORRT - {"hardware_compatible"}) | {"compute_capabilities"},
+        ),
+        Target(
+            "triton-server",
+            "a model repository for the Triton inference server",
+            suffix="",
+            builder="crossiqa_edge.export.triton_server:build",
+            backend="onnxruntime",
+            heeds=_BATCHES,
+        ),
+    )
+}
+
+
+def target(name: str) -> Target:
+    """The row called ``name``; ConfigError with the nearest name where there is none."""
+    if name in TARGETS:
+        return TARGETS[name]
+    near = get_close_matches(name, TARGETS, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(TARGETS)}"
+    raise ConfigError(f"unknown target {name!r}; {hint}")
+
+
+def check(target: Target, precision: str, options: Options) -> None:
+    """Refuse what makes no sense, before any work.
+
+    Raises:
+        ConfigError: with the nearest combination that does make sense.
+    """
+    if precision not in PRECISIONS:
+        near = get_close_matches(precision, PRECISIONS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(PRECISIONS)}"
+        raise ConfigError(f"unknown precision {precision!r}; {hint}")
+    if precision in target.refused:
+        instead = target.precisions[0]
+        raise ConfigError(
+            f"--to {target.name} --precision {precision}: {target.refused[precision]}; "
+            f"use --precision {instead}"
+        )
+    for name in options.given():
+        if name not in target.heeds:
+            takers = ", ".join(other.name for other in TARGETS.values() if name in other.heeds)
+            raise ConfigError(f"--to {target.name} has no use for --{name.replace('_', '-')}; {takers} has")
+    if options.dla is not None and precision == "fp32":
+        raise ConfigError("--dla: the accelerator computes in fp16 and int8 only; use --precision fp16")
