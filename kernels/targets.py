@@ -1,0 +1,59 @@
+"""The nine GPU generations that kernels are built for, and what each of them allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crossiqa_edge.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One compute capability.
+
+    Attributes:
+        architecture: compute capability as one number, 87 for 8.7.
+        boards: what people know it by.
+        shared_limit: bytes of shared memory that one thread block may use, by opt-in ("Technical
+            Specifications per Compute Capability" in the CUDA C++ Programming Guide).
+        ptx_version: newest PTX ISA that the oldest driver of these boards reads, None where it does not
+            matter. JetPack 6 has CUDA 12.6, whose driver reads PTX up to 8.5.
+        async_copy: whether global memory is copied to shared memory without passing registers (cp.async).
+        matrix_instruction: how PTX names the tensor cores' product: ``mma``, ``wgmma`` or ``tcgen05``.
+    """
+
+    architecture: int
+    boards: str
+    shared_limit: int
+    async_copy: bool = True
+    matrix_instruction: str = "mma"
+    ptx_version: int | None = None
+
+    @property
+    def name(self) -> str:
+        return f"sm_{self.architecture}"
+
+
+TARGETS = {
+    target.architecture: target
+    for target in (
+        Target(75, "T4, RTX 20", 64 << 10, async_copy=False),
+        Target(80, "A100, A30", 163 << 10),
+        Target(86, "A10, A40, RTX 30", 99 << 10),
+        Target(87, "Jetson Orin", 163 << 10, ptx_version=85),
+        Target(89, "L4, L40, RTX 40", 99 << 10),
+        Target(90, "H100, H200", 227 << 10, matrix_instruction="wgmma"),
+        Target(100, "B200", 227 << 10, matrix_instruction="tcgen05"),
+        Target(110, "Jetson Thor", 227 << 10, matrix_instruction="tcgen05"),
+        Target(120, "RTX 50, RTX PRO Blackwell", 99 << 10),
+    )
+}
+
+
+def target_named(name: str) -> Target:
+    """The target called ``name``, for instance ``sm_87``; ConfigError where there is none."""
+    for target in TARGETS.values():
+        if target.name == name:
+            return target
+    known = ", ".join(target.name for target in TARGETS.values())
+    raise ConfigError(f"unknown target {name!r}; choose from {known}")
