@@ -110,12 +110,13 @@ class MultiLevelPatchEmbed(nn.Module):
         rows, columns = self.dynamic_feat_size((height, width))
         if self.strict_img_size and (height, width) != self.img_size:
             raise ValueError(f"the embedding expects {self.img_size} pixels, not {(height, width)}")
-        x = x.reshape(batch, channels, rows, *self.merges, columns, *self.merges)
+        side = self.patch_size[0]
+        x = x.reshape(batch, channels, rows, side, columns, side).permute(0, 2, 4, 3, 5, 1)
+        # In a second step, patch by patch: in one there would be ten axes, and TensorRT takes eight.
+        x = x.reshape(-1, *self.merges, *self.merges, channels)
         depth = len(self.merges)
-        vertical = [3 + i for i in range(depth)]
-        horizontal = [4 + depth + i for i in range(depth)]
-        interleaved = [axis for pair in zip(vertical, horizontal, strict=True) for axis in pair]
-        x = x.permute(0, 2, 3 + depth, *interleaved, 1)
+        interleaved = [axis for level in range(1, depth + 1) for axis in (level, level + depth)]
+        x = x.permute(0, *interleaved, 2 * depth + 1)
         return x.reshape(batch, rows, columns, -1, self.merges[-1] ** 2 * channels)
 
 
