@@ -1,0 +1,67 @@
+"""``VideoReport``: nothing is lost or invented between the stream and the document."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from crossiqa_edge.video.pooling import Pooling
+from crossiqa_edge.video.report import Recorder, VideoReport
+from crossiqa_edge.video.results import FrameScore, GapEvent
+
+EVENTS = [
+    FrameScore(0, 0.0, None, flags=("black",), timings_ms={"decode": 1.0}),
+    FrameScore(1, 0.04, 60.0, (50.0, 70.0), (60.0,), (), {"decode": 3.0, "infer": 2.0}),
+    GapEvent(1, 0.08, 2.0, "lost"),
+    FrameScore(4, 2.16, 80.0, None, (80.0,), ("letterboxed",), {"decode": 5.0, "infer": 4.0}, 2, True),
+    FrameScore(5, 2.2, None, flags=("flat", "letterboxed"), timings_ms={"decode": 2.0}),
+]
+
+
+def report(events: list[FrameScore | GapEvent] = EVENTS, **settings: object) -> VideoReport:
+    recorder = Recorder()
+    for event in events:
+        recorder.add(event)
+    return recorder.report("clip.mp4", {"codec": "h264"}, model="m@1", backend="b", **settings)  # type: ignore[arg-type]
+
+
+def test_only_scored_frames_are_pooled_and_all_are_counted() -> None:
+    made = report()
+    assert made.pooled is not None and made.pooled.mean == pytest.approx(70.0)
+    assert made.counts() == {
+        "frames": 4,
+        "scored": 2,
+        "flagged": {"black": 1, "flat": 1, "letterboxed": 2},
+        "dropped": 2,
+        "gaps": 1,
+        "gap_seconds": 2.0,
+    }
+    assert [shot.mean for shot in made.shots] == [60.0, 80.0]
+
+
+def test_the_document_is_json_with_the_documented_keys() -> None:
+    document = json.loads(json.dumps(report(pooling=Pooling("p5")).to_dict(), allow_nan=False))
+    assert {"path", "score", "pooled", "frames", "state", "source", "counts", "gaps"} <= set(document)
+    assert [frame["score"] for frame in document["frames"]] == [None, 60.0, 80.0, None]
+    assert [frame["pts"] for frame in document["frames"]] == [0.0, 0.04, 2.16, 2.2]
+    assert document["frames"][3]["flags"] == ["flat", "letterboxed"]
+    assert document["score"] == document["pooled"]["p5"] == pytest.approx(61.0)
+    assert document["gaps"][0]["seconds"] == 2.0
+    assert document["timings_ms"]["infer"] == {"mean": 3.0, "p50": 3.0, "p95": 3.9}
+
+
+def test_a_clip_without_a_score_still_has_a_document() -> None:
+    document = json.loads(json.dumps(report(EVENTS[:1]).to_dict(), allow_nan=False))
+    assert (document["score"], document["pooled"], document["shots"]) == (None, None, [])
+    assert report([]).to_dict()["frames"] == []
+
+
+@pytest.mark.parametrize(
+    ("events", "state", "whole"),
+    [(EVENTS[:2], "ok", True), (EVENTS, "ok", False), (EVENTS[:2], "truncated", False)],
+)
+def test_whole_means_to_the_end_and_without_gaps(
+    events: list[FrameScore | GapEvent], state: str, whole: bool
+) -> None:
+    assert report(events, state=state).whole is whole
