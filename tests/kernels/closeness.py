@@ -1,4 +1,4 @@
-"""How near is near enough: kernels are held to what torch itself reaches, never to a tolerance that happened to pass.
+"""How near is near enough: kernels are held to what torch itself reaches, not to a tolerance that passed.
 
 A kernel that computes in a short type is wrong by the nature of the type. So both the kernel and torch's
 own operator in the same type are compared with a float64 reference, and the kernel may err at most twice

@@ -1,4 +1,4 @@
-"""Runs the kernels themselves on a CPU: Triton's interpreter, made honest, for the length of a ``with`` block.
+"""Runs the kernels on a CPU: Triton's interpreter, made honest, for the length of a ``with`` block.
 
 ``TRITON_INTERPRET=1`` is read when a kernel is decorated, so it would need a process of its own and could
 not share one with the tests that compile. Here the decorated kernels stay as they are; inside
@@ -36,7 +36,7 @@ from triton.runtime.jit import JITFunction
 
 @contextmanager
 def interpreted() -> Iterator[None]:
-    """Inside the block every ``@triton.jit`` kernel runs on the CPU, in float32 where a GPU would use tensor cores."""
+    """Inside the block every ``@triton.jit`` kernel runs on the CPU; products are summed in float32."""
     with ExitStack() as stack:
         language = triton_interpreter._patch_lang(_sees_the_language)
         stack.callback(language.restore)

@@ -1,4 +1,4 @@
-"""The interpreter that judges the kernels is itself judged: it must see the faults that it is there to see."""
+"""The interpreter that judges kernels is judged itself: it must see the faults that it is there to see."""
 
 import pytest
 import torch
