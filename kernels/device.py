@@ -1,0 +1,29 @@
+"""What a launcher must know of the device and the type of its tensors."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+
+# A CPU tensor reaches a launcher only where the interpreter stands in for a GPU: Ampere, the plainest of them.
+STAND_IN_ARCHITECTURE = 80
+
+DTYPES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32"}
+
+
+def architecture(device: torch.device) -> int:
+    """Compute capability of ``device`` as one number, 87 for 8.7."""
+    return _capability(device.index) if device.type == "cuda" else STAND_IN_ARCHITECTURE
+
+
+@cache
+def _capability(index: int | None) -> int:
+    major, minor = torch.cuda.get_device_capability(index)
+    return 10 * major + minor
+
+
+def dot_precision(dtype: torch.dtype) -> str:
+    """How float32 products are computed, as torch is set to do it: ``ieee``, or ``tf32`` on tensor cores."""
+    fast = dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest"
+    return "tf32" if fast else "ieee"
