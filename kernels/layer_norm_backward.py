@@ -1,0 +1,197 @@
+"""The backward pass of LayerNorm with its residual addition and LayerScale; ``layer_norm.py`` has the forward.
+
+Limited by memory like the forward: per row of C elements 3 C to 6 C of them are moved. The gradients of
+the parameters are sums over all rows. Each program sums its own rows and writes one partial sum; torch
+adds these up. There are no atomic additions, so a gradient is the same from run to run.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from crossiqa_edge.kernels.rows import centred_rows
+from crossiqa_edge.kernels.tiles import row_tile
+
+PROGRAMS = 256  # at most, whatever the GPU: so that sums are added in the same order everywhere
+
+
+@triton.jit
+def layer_norm_backward_kernel(
+    gradient_pointer,
+    stream_gradient_pointer,
+    stream_pointer,
+    branch_pointer,
+    scale_pointer,
+    weight_pointer,
+    residual_gradient_pointer,
+    branch_gradient_pointer,
+    partial_pointer,
+    rows,
+    WIDTH: tl.constexpr,
+    EPSILON: tl.constexpr,
+    BLOCK_ROWS: tl.constexpr,
+    BLOCK_WIDTH: tl.constexpr,
+):
+    """Backward, all tensors contiguous. Launched on a 1D grid whose programs share out the rows.
+
+    gradient (rows, WIDTH) of the normalised output; stream_gradient likewise of the stream, or None;
+    stream (rows, WIDTH) that was normalised; branch (rows, WIDTH), scale (WIDTH,) and branch_gradient
+    (rows, WIDTH), or None without LayerScale; weight (WIDTH,); residual_gradient (rows, WIDTH);
+    partial (programs, 3, WIDTH) float32: each program's sums for weight, bias and scale.
+
+    With x = centred / deviation and g = gradient * weight, the gradient of a row is
+    (g - mean(g) - x * mean(g * x)) / deviation.
+    """
+    column = tl.arange(0, BLOCK_WIDTH)
+    present = column < WIDTH
+    weight = tl.load(weight_pointer + column, mask=present, other=0.0).to(tl.float32)
+    weight_sum = tl.zeros((BLOCK_WIDTH,), tl.float32)
+    bias_sum = tl.zeros((BLOCK_WIDTH,), tl.float32)
+    scale_sum = tl.zeros((BLOCK_WIDTH,), tl.float32)
+    for first in range(tl.program_id(0) * BLOCK_ROWS, rows, tl.num_programs(0) * BLOCK_ROWS):
+        row = first + tl.arange(0, BLOCK_ROWS).to(tl.int64)[:, None]
+        valid = (row < rows) & present[None, :]
+        place = row * WIDTH + column
+        stream = tl.load(stream_pointer + place, mask=valid, other=0.0).to(tl.float32)
+        centred, reciprocal = centred_rows(stream, valid, WIDTH, EPSILON)
+        unit = centred * reciprocal[:, None]
+        gradient = tl.load(gradient_pointer + place, mask=valid, other=0.0).to(tl.float32)
+        weight_sum += tl.sum(gradient * unit, axis=0)
+        bias_sum += tl.sum(gradient, axis=0)
+        gradient *= weight
+        mean = tl.sum(gradient, axis=1) / WIDTH
+        along = tl.sum(gradient * unit, axis=1) / WIDTH
+        gradient = (gradient - mean[:, None] - unit * along[:, None]) * reciprocal[:, None]
+        if stream_gradient_pointer is not None:
+            gradient += tl.load(stream_gradient_pointer + place, mask=valid, other=0.0).to(tl.float32)
+        tl.store(residual_gradient_pointer + place, gradient, mask=valid)
+        if scale_pointer is not None:
+            scale = tl.load(scale_pointer + column, mask=present, other=0.0).to(tl.float32)
+            tl.store(branch_gradient_pointer + place, gradient * scale, mask=valid)
+            branch = tl.load(branch_pointer + place, mask=valid, other=0.0).to(tl.float32)
+            scale_sum += tl.sum(gradient * branch, axis=0)
+    partial = partial_pointer + tl.program_id(0) * 3 * WIDTH + column
+    tl.store(partial, weight_sum, mask=present)
+    tl.store(partial + WIDTH, bias_sum, mask=present)
+    tl.store(partial + 2 * WIDTH, scale_sum, mask=present)
+
+
+def layer_norm_backward_reference(
+    gradient: Tensor,
+    stream_gradient: Tensor | None,
+    stream: Tensor,
+    weight: Tensor,
+    epsilon: float,
+    branch: Tensor | None = None,
+    scale: Tensor | None = None,
+) -> list[Tensor]:
+    """Gradients as ``launch_layer_norm_backward`` returns them, in float32 (float64 where the inputs are)."""
+    wide = torch.promote_types(stream.dtype, torch.float32)
+    rows = tuple(range(stream.ndim - 1))
+    centred = stream.to(wide) - stream.to(wide).mean(-1, keepdim=True)
+    reciprocal = (centred.square().mean(-1, keepdim=True) + epsilon).rsqrt()
+    unit = centred * reciprocal
+    gradient = gradient.to(wide)
+    sums = [(gradient * unit).sum(rows).to(weight.dtype), gradient.sum(rows).to(weight.dtype)]
+    gradient = gradient * weight
+    along = (gradient * unit).mean(-1, keepdim=True)
+    gradient = (gradient - gradient.mean(-1, keepdim=True) - unit * along) * reciprocal
+    if stream_gradient is not None:
+        gradient = gradient + stream_gradient
+    gradients = [gradient.to(stream.dtype), *sums]
+    if branch is not None and scale is not None:
+        gradients += [(gradient * scale).to(branch.dtype), (gradient * branch).sum(rows).to(scale.dtype)]
+    return gradients
+
+
+def launch_layer_norm_backward(
+    gradient: Tensor,
+    stream_gradient: Tensor | None,
+    stream: Tensor,
+    weight: Tensor,
+    epsilon: float,
+    branch: Tensor | None = None,
+    scale: Tensor | None = None,
+) -> list[Tensor]:
+    """Run the backward kernel: gradients of residual, weight and bias, and with LayerScale of branch and scale.
+
+    gradient, stream_gradient, stream and branch (..., width); weight and scale (width,). Without
+    LayerScale the gradient of the branch equals that of the residual.
+    """
+    width = stream.shape[-1]
+    count = stream.numel() // width
+    stream = stream.contiguous()
+    residual_gradient = torch.empty_like(stream)
+    if scale is None:
+        branch = branch_gradient = None
+    else:
+        assert branch is not None
+        branch = branch.contiguous()
+        branch_gradient = torch.empty_like(branch)
+    tile = row_tile(count, width)
+    programs = min(PROGRAMS, -(-count // tile.rows))
+    partial = torch.empty((programs, 3, width), dtype=torch.float32, device=stream.device)
+    layer_norm_backward_kernel[(programs,)](
+        gradient.contiguous(),
+        None if stream_gradient is None else stream_gradient.contiguous(),
+        stream,
+        branch,
+        None if scale is None else scale.contiguous(),
+        weight.contiguous(),
+        residual_gradient,
+        branch_gradient,
+        partial,
+        count,
+        WIDTH=width,
+        EPSILON=epsilon,
+        BLOCK_ROWS=tile.rows,
+        BLOCK_WIDTH=tile.width,
+        num_warps=tile.warps,
+    )
+    weight_gradient, bias_gradient, scale_gradient = partial.sum(0)
+    gradients = [residual_gradient, weight_gradient.to(weight.dtype), bias_gradient.to(weight.dtype)]
+    if scale is not None and branch_gradient is not None:
+        gradients += [branch_gradient, scale_gradient.to(scale.dtype)]
+    return gradients
+
+
+@torch.library.custom_op("crossiqa::layer_norm_backward", mutates_args=())
+def layer_norm_backward(
+    gradient: Tensor,
+    stream_gradient: Tensor | None,
+    stream: Tensor,
+    weight: Tensor,
+    epsilon: float,
+    branch: Tensor | None,
+    scale: Tensor | None,
+) -> list[Tensor]:
+    """Gradients of residual, weight and bias, then with LayerScale of branch and scale.
+
+    gradient, stream_gradient, stream and branch (..., width); weight and scale (width,). The reference on
+    a CPU, the kernel on a GPU.
+    """
+    run = launch_layer_norm_backward if stream.is_cuda else layer_norm_backward_reference
+    return run(gradient, stream_gradient, stream, weight, epsilon, branch, scale)
+
+
+@layer_norm_backward.register_fake
+def _(
+    gradient: Tensor,
+    stream_gradient: Tensor | None,
+    stream: Tensor,
+    weight: Tensor,
+    epsilon: float,
+    branch: Tensor | None,
+    scale: Tensor | None,
+) -> list[Tensor]:
+    gradients = [
+        stream.new_empty(stream.shape),
+        weight.new_empty(weight.shape),
+        weight.new_empty(weight.shape),
+    ]
+    if branch is not None and scale is not None:
+        gradients += [branch.new_empty(branch.shape), scale.new_empty(scale.shape)]
+    return gradients

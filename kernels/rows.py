@@ -1,0 +1,25 @@
+"""What kernels that work row by row share: how tensors become rows, and the statistics of a row."""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+
+def as_rows(x: Tensor) -> Tensor:
+    """``x`` (..., width) as (rows, width), elements of a row adjacent; a view wherever strides allow one."""
+    rows = x.reshape(-1, x.shape[-1])
+    return rows if rows.stride(1) == 1 else rows.contiguous()
+
+
+@triton.jit
+def centred_rows(row, valid, WIDTH: tl.constexpr, EPSILON: tl.constexpr):
+    """Rows less their mean, and the reciprocal of sqrt(variance + EPSILON) of each.
+
+    row (rows, columns) float32, 0 where not ``valid``, and so is the result; WIDTH counts the valid columns.
+    """
+    mean = tl.sum(row, axis=1) / WIDTH
+    centred = tl.where(valid, row - mean[:, None], 0.0)
+    variance = tl.sum(centred * centred, axis=1) / WIDTH
+    return centred, 1.0 / tl.sqrt(variance + EPSILON)
