@@ -75,8 +75,8 @@ def fragments(frame: Frame, *, size: int = 224) -> Frame:
             f"a view of {size} pixels cannot hold {GRID} x {GRID} tiles; use a multiple of {GRID}"
         )
     frame = reflect_to(frame, tile)
-    rows = _tile_corners(frame.shape[0], tile)
-    columns = _tile_corners(frame.shape[1], tile)
+    rows = tile_corners(frame.shape[0], tile)
+    columns = tile_corners(frame.shape[1], tile)
     view = np.empty((size, size, 3), np.uint8)
     for i, top in enumerate(rows):
         for j, left in enumerate(columns):
@@ -95,8 +95,7 @@ def windows(frame: Frame, count: int, *, size: int = 224) -> Views:
     if count < 1:
         raise ConfigError(f"crops must be at least 1, not {count}")
     frame = reflect_to(frame, size)
-    room_y, room_x = frame.shape[0] - size, frame.shape[1] - size
-    corners = [(_aligned(v * room_y, room_y), _aligned(u * room_x, room_x)) for v, u in _spread(count)]
+    corners = window_corners(*frame.shape[:2], count, size)
     return np.stack([frame[top : top + size, left : left + size] for top, left in corners])
 
 
@@ -111,9 +110,16 @@ def reflect_to(frame: Frame, size: int) -> Frame:
     return frame
 
 
-def _tile_corners(length: int, tile: int) -> list[int]:
+def tile_corners(length: int, tile: int) -> list[int]:
+    """Where ``fragments`` begins its tiles along a side of ``length``, at least ``tile``, pixels."""
     cell = length / GRID
     return [_aligned(i * cell + (cell - tile) / 2, length - tile) for i in range(GRID)]
+
+
+def window_corners(height: int, width: int, count: int, size: int) -> list[tuple[int, int]]:
+    """(top, left) of each window that ``windows`` takes; sides of at least ``size`` pixels."""
+    room_y, room_x = height - size, width - size
+    return [(_aligned(v * room_y, room_y), _aligned(u * room_x, room_x)) for v, u in _spread(count)]
 
 
 def _aligned(position: float, largest: int) -> int:
