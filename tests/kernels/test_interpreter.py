@@ -17,7 +17,7 @@ def _twice(values):
 
 
 @triton.jit
-def _rows_kernel(values, sums, count, SIZE: tl.constexpr, MASKED: tl.constexpr):  # noqa: N803
+def _rows_kernel(values, sums, count, SIZE: tl.constexpr, MASKED: tl.constexpr):
     at = tl.arange(0, SIZE)
     row = tl.load(values + at, mask=at < count, other=0.0) if MASKED else tl.load(values + at)
     tl.store(sums, tl.sum(_twice(row.to(tl.float32)), 0))
@@ -25,13 +25,13 @@ def _rows_kernel(values, sums, count, SIZE: tl.constexpr, MASKED: tl.constexpr):
 
 
 @triton.jit
-def _product_kernel(a, b, product, SIZE: tl.constexpr):  # noqa: N803
+def _product_kernel(a, b, product, SIZE: tl.constexpr):
     at = tl.arange(0, SIZE)[:, None] * SIZE + tl.arange(0, SIZE)[None, :]
     tl.store(product + at, tl.dot(tl.load(a + at), tl.load(b + at)))
 
 
 @triton.jit
-def _narrow_kernel(values, narrow, SIZE: tl.constexpr, IN_BFLOAT: tl.constexpr):  # noqa: N803
+def _narrow_kernel(values, narrow, SIZE: tl.constexpr, IN_BFLOAT: tl.constexpr):
     at = tl.arange(0, SIZE)
     row = tl.load(values + at).to(tl.bfloat16)
     tl.store(narrow + at, row + row if IN_BFLOAT else row)
