@@ -9,13 +9,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from crossiqa_edge.kernels.targets import TARGETS
+
 WHOLE_ROW = 256  # most tokens whose scores a program holds in registers all at once
 SMALLEST_DOT = 16  # least side that a matrix product may have on tensor cores
+BUSY = 96  # programs that occupy most of a large GPU: an A100 has 108 multiprocessors, an H100 132
+ELEMENT_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
 
 
 def power_of_two(count: int) -> int:
     """The least power of two that is at least ``count``."""
     return 1 << max(0, count - 1).bit_length()
+
+
+def shared_limit(architecture: int) -> int:
+    """Bytes of shared memory that a block may use; of an unlisted architecture, as of the listed one below it."""
+    below = [target for number, target in sorted(TARGETS.items()) if number <= architecture]
+    return (below or [TARGETS[75]])[-1].shared_limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +49,60 @@ class AttentionTile:
 def attention_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> AttentionTile:
     """The tile of forward attention over ``tokens`` tokens; ``dtype`` is fp16, bf16 or fp32."""
     raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class RowTile:
+    """Whole rows: ``rows`` of them, padded to ``width`` elements, by ``warps`` warps."""
+
+    rows: int
+    width: int
+    warps: int
+
+
+def row_tile(rows: int, width: int) -> RowTile:
+    """For kernels that hold whole rows in registers: LayerNorm and the head.
+
+    A thread takes 8 neighbouring elements, 16 bytes of fp16, in one load. Several rows share a program
+    only where there are so many that the GPU is busy all the same: parameters are then read less often.
+    """
+    padded = power_of_two(width)
+    together = 1
+    while together * padded < 2048 and rows >= 16 * BUSY * together:
+        together *= 2
+    return RowTile(together, padded, min(max(together * padded // 256, 1), 8))
+
+
+@dataclass(frozen=True, slots=True)
+class LinearTile:
+    """``rows`` x ``columns`` of the output, ``depth`` of the sum a step; ``warps`` and ``stages`` as above."""
+
+    rows: int
+    columns: int
+    depth: int
+    warps: int
+    stages: int
+
+
+_LINEAR_TILES = ((128, 128, 8), (128, 64, 4), (64, 64, 4), (32, 64, 4), (32, 32, 2), (16, 32, 2))
+
+
+def linear_tile(architecture: int, rows: int, columns: int, depth: int, dtype: str) -> LinearTile:
+    """The largest tile that still makes BUSY programs: the larger, the more products for each byte read.
+
+    A step of the sum takes 128 bytes of each row, one transaction of the memory. The pipeline is as deep
+    as shared memory allows, at most 4.
+    """
+    fitting = [
+        tile
+        for tile in _LINEAR_TILES
+        if tile[0] < 2 * max(rows, SMALLEST_DOT) and tile[1] < 2 * power_of_two(columns)
+    ] or [_LINEAR_TILES[-1]]
+    block_rows, block_columns, warps = next(
+        (tile for tile in fitting if -(-rows // tile[0]) * -(-columns // tile[1]) >= BUSY), fitting[-1]
+    )
+    size = ELEMENT_BYTES[dtype]
+    step = min(128 // size, max(power_of_two(depth), SMALLEST_DOT if size > 1 else 2 * SMALLEST_DOT))
+    stage = (block_rows + block_columns) * step * size
+    stages = max(1, min(4, shared_limit(architecture) // stage))
+    return LinearTile(block_rows, block_columns, step, warps, stages)
