@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crossiqa_edge.score import quality_word
+from crossiqa_edge.video.frames import SOUND_ENDS, SourceEnd
 from crossiqa_edge.video.pooling import (
     Floats,
     Pooled,
@@ -24,7 +25,7 @@ from crossiqa_edge.video.pooling import (
 )
 from crossiqa_edge.video.results import FLAGS, FrameScore, GapEvent
 
-OK, INTERRUPTED = "ok", "interrupted"  # two of the ways to end; the others are the pipeline's
+_APART, _SHARE = 0.5, 20  # minima lie half a second and a twentieth of the clip apart
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class VideoReport:
 
     Attributes:
         path: how results name the clip, one printable line without credentials.
-        source: facts of the source, JSON-ready: codec, size, rate, colour.
+        source: what ``SourceFacts.to_dict`` gives: codec, size, rate, colour.
         model, backend: as in ``Score``.
-        state: ``ok``, ``interrupted``, or how else the stream ended; ``reason`` says why, None when ok.
+        end: how the stream ended, and why.
         pooling: how the scores become one.
         index: int64 (N,), place in the source.
         pts: float64 (N,), seconds.
@@ -51,8 +52,7 @@ class VideoReport:
     source: Mapping[str, Any]
     model: str
     backend: str
-    state: str
-    reason: str | None
+    end: SourceEnd
     pooling: Pooling
     index: npt.NDArray[np.int64]
     pts: Floats
@@ -76,7 +76,7 @@ class VideoReport:
     @property
     def whole(self) -> bool:
         """Whether the clip was scored to its end, with nothing lost on the way."""
-        return self.state == OK and not self.gaps
+        return self.end.status in SOUND_ENDS and not self.gaps
 
     @cached_property
     def period(self) -> float:
@@ -106,6 +106,17 @@ class VideoReport:
         """The stretches that stay below ``pooling.bad_below``."""
         return [] if self.track is None else bad_segments(self.track, self.pooling.bad_below)
 
+    def minima(self, count: int = 6) -> list[int]:
+        """Places of the lowest frames, in order of time: at most ``count``, well apart from each other."""
+        apart = max(_APART, (self.pts[-1] - self.pts[0]) / _SHARE) if self.frames else 0.0
+        chosen: list[int] = []
+        for place in np.argsort(self.score, kind="stable").tolist():  # NaN comes last
+            if len(chosen) == count or not self.scored[place]:
+                break
+            if all(abs(self.pts[place] - self.pts[other]) >= apart for other in chosen):
+                chosen.append(place)
+        return sorted(chosen)
+
     def flag_counts(self) -> dict[str, int]:
         """How many frames have each flag; only flags that occur."""
         counts = {flag: int((self.flags >> bit & 1).sum()) for bit, flag in enumerate(FLAGS)}
@@ -133,8 +144,7 @@ class VideoReport:
             "path": self.path,
             "score": None if pooled is None else round(pooled.score, 2),
             "quality": None if pooled is None else quality_word(pooled.score),
-            "state": self.state,
-            "reason": self.reason,
+            "end": {"status": self.end.status, "reason": self.end.reason},
             "model": self.model,
             "backend": self.backend,
             "source": dict(self.source),
@@ -206,8 +216,7 @@ class Recorder:
         *,
         model: str,
         backend: str,
-        state: str = OK,
-        reason: str | None = None,
+        end: SourceEnd,
         pooling: Pooling | None = None,
     ) -> VideoReport:
         """What was kept so far, as one ``VideoReport``."""
@@ -216,8 +225,7 @@ class Recorder:
             source=source,
             model=model,
             backend=backend,
-            state=state,
-            reason=reason,
+            end=end,
             pooling=pooling or Pooling(),
             index=np.array(self._index, np.int64),
             pts=np.array(self._pts, np.float64),

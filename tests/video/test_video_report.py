@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from crossiqa_edge.video.frames import COMPLETE, DAMAGED, STOPPED, TRUNCATED, SourceEnd
 from crossiqa_edge.video.pooling import Pooling
 from crossiqa_edge.video.report import Recorder, VideoReport
 from crossiqa_edge.video.results import FrameScore, GapEvent
@@ -19,11 +20,14 @@ EVENTS = [
 ]
 
 
-def report(events: list[FrameScore | GapEvent] = EVENTS, **settings: object) -> VideoReport:
+def report(
+    events: list[FrameScore | GapEvent] = EVENTS, status: str = COMPLETE, pooling: Pooling | None = None
+) -> VideoReport:
     recorder = Recorder()
     for event in events:
         recorder.add(event)
-    return recorder.report("clip.mp4", {"codec": "h264"}, model="m@1", backend="b", **settings)  # type: ignore[arg-type]
+    end = SourceEnd(status, "why")
+    return recorder.report("clip.mp4", {"codec": "h264"}, model="m@1", backend="b", end=end, pooling=pooling)
 
 
 def test_only_scored_frames_are_pooled_and_all_are_counted() -> None:
@@ -42,7 +46,7 @@ def test_only_scored_frames_are_pooled_and_all_are_counted() -> None:
 
 def test_the_document_is_json_with_the_documented_keys() -> None:
     document = json.loads(json.dumps(report(pooling=Pooling("p5")).to_dict(), allow_nan=False))
-    assert {"path", "score", "pooled", "frames", "state", "source", "counts", "gaps"} <= set(document)
+    assert {"path", "score", "pooled", "frames", "end", "source", "counts", "gaps"} <= set(document)
     assert [frame["score"] for frame in document["frames"]] == [None, 60.0, 80.0, None]
     assert [frame["pts"] for frame in document["frames"]] == [0.0, 0.04, 2.16, 2.2]
     assert document["frames"][3]["flags"] == ["flat", "letterboxed"]
@@ -58,10 +62,34 @@ def test_a_clip_without_a_score_still_has_a_document() -> None:
 
 
 @pytest.mark.parametrize(
-    ("events", "state", "whole"),
-    [(EVENTS[:2], "ok", True), (EVENTS, "ok", False), (EVENTS[:2], "truncated", False)],
+    ("events", "status", "whole"),
+    [
+        (EVENTS[:2], COMPLETE, True),
+        (EVENTS[:2], STOPPED, True),
+        (EVENTS, COMPLETE, False),
+        (EVENTS[:2], TRUNCATED, False),
+        (EVENTS[:2], DAMAGED, False),
+    ],
 )
 def test_whole_means_to_the_end_and_without_gaps(
-    events: list[FrameScore | GapEvent], state: str, whole: bool
+    events: list[FrameScore | GapEvent], status: str, whole: bool
 ) -> None:
-    assert report(events, state=state).whole is whole
+    made = report(events, status)
+    assert made.whole is whole
+    assert made.to_dict()["end"] == {"status": status, "reason": "why"}
+
+
+def test_minima_are_the_lowest_well_apart_in_order_of_time() -> None:
+    scores = [70.0, 30.0, 31.0, 70.0, 70.0, 70.0, 70.0, 70.0, 20.0, 70.0, 70.0, 70.0, 70.0, 70.0, 25.0, 70.0]
+    made = report([FrameScore(place, place / 10, score) for place, score in enumerate(scores)])
+    assert made.minima(3) == [1, 8, 14]
+    assert made.minima(1) == [8]
+    assert report(EVENTS[:1]).minima() == [] == report([]).minima()
+
+
+def test_timings_of_a_stage_that_only_some_frames_went_through_stay_in_their_rows() -> None:
+    made = report()
+    assert made.timings_ms["decode"].tolist() == [1.0, 3.0, 5.0, 2.0]
+    assert [value if value == value else None for value in made.timings_ms["infer"].tolist()] == [
+        None, 2.0, 4.0, None,
+    ]  # fmt: skip
