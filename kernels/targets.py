@@ -19,14 +19,15 @@ class Target:
         ptx_version: newest PTX ISA that the oldest driver of these boards reads, None where it does not
             matter. JetPack 6 has CUDA 12.6, whose driver reads PTX up to 8.5.
         async_copy: whether global memory is copied to shared memory without passing registers (cp.async).
-        matrix_instruction: how PTX names the tensor cores' product: ``mma``, ``wgmma`` or ``tcgen05``.
+        matrix_instruction: how PTX names the tensor cores' product, None on Turing, where Triton multiplies
+            on ordinary cores: a 64 x 64 tile spills there, so tiles for it are small.
     """
 
     architecture: int
     boards: str
     shared_limit: int
     async_copy: bool = True
-    matrix_instruction: str = "mma"
+    matrix_instruction: str | None = "mma.sync"
     ptx_version: int | None = None
 
     @property
@@ -37,14 +38,14 @@ class Target:
 TARGETS = {
     target.architecture: target
     for target in (
-        Target(75, "T4, RTX 20", 64 << 10, async_copy=False),
+        Target(75, "T4, RTX 20", 64 << 10, async_copy=False, matrix_instruction=None),
         Target(80, "A100, A30", 163 << 10),
         Target(86, "A10, A40, RTX 30", 99 << 10),
         Target(87, "Jetson Orin", 163 << 10, ptx_version=85),
         Target(89, "L4, L40, RTX 40", 99 << 10),
-        Target(90, "H100, H200", 227 << 10, matrix_instruction="wgmma"),
-        Target(100, "B200", 227 << 10, matrix_instruction="tcgen05"),
-        Target(110, "Jetson Thor", 227 << 10, matrix_instruction="tcgen05"),
+        Target(90, "H100, H200", 227 << 10, matrix_instruction="wgmma.mma_async"),
+        Target(100, "B200", 227 << 10, matrix_instruction="tcgen05.mma"),
+        Target(110, "Jetson Thor", 227 << 10, matrix_instruction="tcgen05.mma"),
         Target(120, "RTX 50, RTX PRO Blackwell", 99 << 10),
     )
 }
