@@ -1,4 +1,4 @@
-"""The backward pass of LayerNorm with its residual addition and LayerScale; ``layer_norm.py`` has the forward.
+"""The backward pass of LayerNorm, residual addition and LayerScale; ``layer_norm.py`` has the forward.
 
 Limited by memory like the forward: per row of C elements 3 C to 6 C of them are moved. The gradients of
 the parameters are sums over all rows. Each program sums its own rows and writes one partial sum; torch
@@ -116,7 +116,7 @@ def launch_layer_norm_backward(
     branch: Tensor | None = None,
     scale: Tensor | None = None,
 ) -> list[Tensor]:
-    """Run the backward kernel: gradients of residual, weight and bias, and with LayerScale of branch and scale.
+    """Run the backward kernel: gradients of residual, weight, bias, and with LayerScale of branch and scale.
 
     gradient, stream_gradient, stream and branch (..., width); weight and scale (width,). Without
     LayerScale the gradient of the branch equals that of the residual.

@@ -23,7 +23,7 @@ def power_of_two(count: int) -> int:
 
 
 def shared_limit(architecture: int) -> int:
-    """Bytes of shared memory that a block may use; of an unlisted architecture, as of the listed one below it."""
+    """Bytes of shared memory a block may use; an unlisted architecture has what the listed one below it has."""
     below = [target for number, target in sorted(TARGETS.items()) if number <= architecture]
     return (below or [TARGETS[75]])[-1].shared_limit
 
@@ -75,7 +75,7 @@ def row_tile(rows: int, width: int) -> RowTile:
 
 @dataclass(frozen=True, slots=True)
 class LinearTile:
-    """``rows`` x ``columns`` of the output, ``depth`` of the sum a step; ``warps`` and ``stages`` as above."""
+    """``rows`` x ``columns`` of the output, ``depth`` of the sum a step, by ``warps`` in ``stages``."""
 
     rows: int
     columns: int
@@ -84,25 +84,28 @@ class LinearTile:
     stages: int
 
 
-_LINEAR_TILES = ((128, 128, 8), (128, 64, 4), (64, 64, 4), (32, 64, 4), (32, 32, 2), (16, 32, 2))
+# (rows, columns, warps), largest first. Triton multiplies on Turing without its tensor cores and keeps the
+# operands in registers: larger tiles spill there.
+_LINEAR_TILES = ((128, 128, 8), (128, 64, 4), (64, 64, 4), (32, 64, 4), (32, 32, 4), (16, 32, 2))
+_TURING_TILES = ((64, 64, 8), (32, 32, 4))
 
 
 def linear_tile(architecture: int, rows: int, columns: int, depth: int, dtype: str) -> LinearTile:
     """The largest tile that still makes BUSY programs: the larger, the more products for each byte read.
 
-    A step of the sum takes 128 bytes of each row, one transaction of the memory. The pipeline is as deep
-    as shared memory allows, at most 4.
+    A step of the sum takes 128 bytes of each row, one transaction of the memory (Turing: 64). The pipeline
+    is as deep as shared memory allows, at most 4.
     """
-    fitting = [
-        tile
-        for tile in _LINEAR_TILES
-        if tile[0] < 2 * max(rows, SMALLEST_DOT) and tile[1] < 2 * power_of_two(columns)
-    ] or [_LINEAR_TILES[-1]]
+    turing = architecture < 80
+    tiles = _TURING_TILES if turing else _LINEAR_TILES
+    small = [tile for tile in tiles if tile[0] < 2 * rows and tile[1] < 2 * columns] or [tiles[-1]]
     block_rows, block_columns, warps = next(
-        (tile for tile in fitting if -(-rows // tile[0]) * -(-columns // tile[1]) >= BUSY), fitting[-1]
+        (tile for tile in small if -(-rows // tile[0]) * -(-columns // tile[1]) >= BUSY), small[-1]
     )
     size = ELEMENT_BYTES[dtype]
-    step = min(128 // size, max(power_of_two(depth), SMALLEST_DOT if size > 1 else 2 * SMALLEST_DOT))
-    stage = (block_rows + block_columns) * step * size
-    stages = max(1, min(4, shared_limit(architecture) // stage))
+    least = 2 * SMALLEST_DOT if size == 1 else SMALLEST_DOT
+    step = min((64 if turing else 128) // size, max(power_of_two(depth), least))
+    stages = (
+        1 if turing else min(4, shared_limit(architecture) // ((block_rows + block_columns) * step * size))
+    )
     return LinearTile(block_rows, block_columns, step, warps, stages)
