@@ -1,4 +1,4 @@
-"""From what a user names (files, folders, globs, lists, standard input) to the pictures to be scored."""
+"""From what a user names (files, folders, globs, lists, standard input) to pictures and clips to score."""
 
 from __future__ import annotations
 
@@ -18,29 +18,40 @@ _PICTURE = re.compile(
     r"[^.].*\.(avif|bmp|dib|gif|j2k|jfif|jp2|jpe|jpe?g|mpo|p[bgnp]m|png|tiff?|webp)",
     re.IGNORECASE | re.DOTALL,
 )
+# What makes a file a clip, named itself or, but for the last two, found in a folder.
+_CLIP = re.compile(
+    r"[^.].*\.(3g[2p]|avi|flv|h26[45]|hevc|ivf|m2ts|m4v|mkv|mov|mp4|mpe?g|mxf|nut|ogv|vob|webm|wmv|y4m|ts|mts)",
+    re.IGNORECASE | re.DOTALL,
+)
+_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://|(?:camera|testpattern|gst):).*", re.IGNORECASE | re.DOTALL)
 _MAGIC = re.compile(r"[*?[]")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One picture to score, or the reason why an argument gave none.
+    """One picture or clip to score, or the reason why an argument gave none.
 
     Attributes:
         label: how results name it: its path, or ``-`` for standard input; always one printable line.
-        source: the path or the bytes that ``decode`` reads, or the error that takes its place.
+        source: the path or the bytes that ``decode`` reads, the path or address of a clip, or the error
+            that takes their place.
+        clip: whether it is a clip; an address may hold credentials, and so may its label.
     """
 
     label: str
     source: str | bytes | InputError
+    clip: bool = False
 
 
 def gather(arguments: Sequence[str], stdin: IO[bytes] | None = None) -> Iterator[Entry]:
-    """The pictures that ``arguments`` name, in the order of the arguments.
+    """The pictures and clips that ``arguments`` name, in the order of the arguments.
 
-    * a file is itself, whatever its name; a file that cannot be read is found out by ``decode``;
-    * a folder is all pictures in it, known by their suffix, those of its subfolders after its own, in
-      natural order (``2.png`` before ``10.png``); hidden files, hidden folders and links to folders
-      are left out;
+    * a file is itself, a clip by its suffix, a picture with any other or none; a file that cannot be read
+      is found out by whoever decodes it;
+    * ``scheme://…``, ``camera:…``, ``testpattern:…`` and ``gst:…`` are clips;
+    * a folder is all pictures and clips in it, known by their suffix, those of its subfolders after its
+      own, in natural order (``2.png`` before ``10.png``); hidden files, hidden folders and links to
+      folders are left out, and so are ``.ts`` and ``.mts``, more often programs than clips;
     * a glob that the shell has left alone is its matches in natural order, ``**`` crossing folders but
       no links;
     * ``@list.txt`` is the arguments in that file, one a line, as if given here; empty lines and lines
@@ -65,16 +76,18 @@ def gather(arguments: Sequence[str], stdin: IO[bytes] | None = None) -> Iterator
 def _named(argument: str, stdin: IO[bytes]) -> Iterator[Entry]:
     if argument == "-":
         yield _piped(stdin)
+    elif _ADDRESS.fullmatch(argument):
+        yield Entry(name_of(argument), argument, clip=True)
     elif os.path.isdir(argument):  # noqa: PTH112 - for Path, "" is the current folder
         yield from _folder(argument)
     elif _MAGIC.search(argument) and not os.path.lexists(argument):
         yield from _matches(argument)
     else:
-        yield _picture(argument)
+        yield _file(argument)
 
 
-def _picture(path: str) -> Entry:
-    return Entry(name_of(path), path)
+def _file(path: str) -> Entry:
+    return Entry(name_of(path), path, clip=bool(_CLIP.fullmatch(os.path.basename(path))))  # noqa: PTH119
 
 
 def _trouble(argument: str, reason: str) -> Entry:
@@ -93,13 +106,18 @@ def _folder(folder: str) -> Iterator[Entry]:
     empty = True
     for path, folders, files in os.walk(folder, onerror=unreadable.append):
         folders[:] = sorted((name for name in folders if name[0] != "."), key=_natural)
-        for name in sorted(filter(_PICTURE.fullmatch, files), key=_natural):
+        for name in sorted(filter(_wanted, files), key=_natural):
             empty = False
-            yield _picture(os.path.join(path, name))  # noqa: PTH118 - keeps "./" as it was given
+            yield _file(os.path.join(path, name))  # noqa: PTH118 - keeps "./" as it was given
     for error in unreadable:
         yield _trouble(error.filename, f"cannot be read ({error.strerror}); check the folder's permissions")
     if empty and not unreadable:
-        yield _trouble(folder, "a folder without pictures; name files of other suffixes themselves")
+        yield _trouble(folder, "a folder without pictures or clips; name files of other suffixes themselves")
+
+
+def _wanted(name: str) -> bool:
+    typescript = name.lower().endswith((".ts", ".mts"))
+    return bool(_PICTURE.fullmatch(name) or (_CLIP.fullmatch(name) and not typescript))
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
@@ -119,7 +137,7 @@ def _matches(pattern: str) -> Iterator[Entry]:
     if not found:
         yield _trouble(pattern, "matches no file; check the pattern")
     for path in sorted(map(str, found), key=_natural):
-        yield from _folder(path) if Path(path).is_dir() else [_picture(path)]
+        yield from _folder(path) if Path(path).is_dir() else [_file(path)]
 
 
 def _hidden(path: Path, pattern: Path) -> bool:

@@ -146,3 +146,23 @@ def test_links_that_run_in_circles_do_not_hang(photos: Path) -> None:
 def test_hidden_files_are_matched_only_when_asked_for() -> None:
     assert labels(".*.png") == [".hidden.png"]
     assert labels("**/*.png") == ["2.png", "10.png", "@at.png", "[odd].png"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "clip"),
+    [
+        ("a.mp4", True), ("A.MKV", True), ("b.ts", True), ("a.png", False), ("noext", False), (".mp4", False),
+        ("rtsp://user:pass@host/x?y", True), ("camera:0", True), ("testpattern:", True), ("-clip.mov", True),
+    ],
+)  # fmt: skip
+def test_clips_are_told_from_pictures(argument: str, clip: bool) -> None:
+    (entry,) = gather([argument], io.BytesIO())
+    assert (entry.clip, entry.source) == (clip, argument)
+
+
+def test_a_folder_has_its_clips_among_its_pictures_but_no_programs() -> None:
+    for name in ("3.mp4", "program.ts", "module.mts", ".hidden.mp4"):
+        Path(name).touch()
+    found = [entry for entry in gather(["."]) if "/" not in entry.label[2:]]
+    assert [entry.label for entry in found[:3]] == ["./2.png", "./3.mp4", "./10.png"]
+    assert [entry.label for entry in found if entry.clip] == ["./3.mp4"]
