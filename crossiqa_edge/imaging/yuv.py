@@ -146,7 +146,7 @@ def _gathered(plane: Plane, rows: list[int], columns: list[int], blocks: tuple[i
 
 def _converted(luma: Plane, chroma: tuple[Plane, Plane] | None, kind: Planes) -> Frame:
     """RGB of planes, in the colour that ``kind`` tells."""
-    factors = _factors(kind.matrix, kind.full_range, kind.depth)
+    factors = fixed_point_factors(kind.matrix, kind.full_range, kind.depth)
     grey = (luma >> kind.shift if kind.shift else luma).astype(np.int32)
     grey *= factors.luma
     grey += factors.bias
@@ -179,7 +179,7 @@ def _code_values(scaled: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Factors:
+class FixedPointFactors:
     luma: int
     bias: int  # black level and rounding
     middle: int  # the code of no chroma
@@ -190,8 +190,12 @@ class _Factors:
 
 
 @lru_cache(maxsize=64)
-def _factors(matrix: str, full_range: bool, depth: int) -> _Factors:
-    """Fixed-point factors from code values of ``depth`` bits to 0..255."""
+def fixed_point_factors(matrix: str, full_range: bool, depth: int) -> FixedPointFactors:
+    """Factors from code values of ``depth`` bits to 0..255, in 20-bit fixed point.
+
+    Raises:
+        ConfigError: unknown matrix.
+    """
     if matrix not in MATRICES:
         raise ConfigError(f"unknown colour matrix {matrix!r}; choose from {', '.join(MATRICES)}")
     red, blue = MATRICES[matrix]
@@ -200,7 +204,7 @@ def _factors(matrix: str, full_range: bool, depth: int) -> _Factors:
     luma = one / ((1 << depth) - 1 if full_range else 219 << (depth - 8))
     chroma = one / ((1 << depth) - 1 if full_range else 224 << (depth - 8))
     black = 0 if full_range else 16 << (depth - 8)
-    return _Factors(
+    return FixedPointFactors(
         luma=round(luma),
         bias=(1 << (_FRACTION - 1)) - black * round(luma),
         middle=1 << (depth - 1),
