@@ -191,7 +191,7 @@ def _print_timings(results: Sequence[Result], load: float, elapsed: float) -> No
 
 
 def _write_report(results: Sequence[Result], path: Path, scorer: Scorer) -> None:
-    from crossiqa_edge.report.images import write_images_report
+    from crossiqa_edge.report.write import write_report
 
     windows = f", {scorer.crops} windows a picture" if scorer.sampling == "crops" else ""
     provenance = {
@@ -200,7 +200,7 @@ def _write_report(results: Sequence[Result], path: Path, scorer: Scorer) -> None
         "Sampling": scorer.sampling + windows,
         "Made": f"{datetime.now():%Y-%m-%d %H:%M} by crossiqa-edge {__version__}",
     }
-    write_images_report(results, path, provenance, track=_thumbnail_bar)
+    write_report(path, results, [], provenance, track=_thumbnail_bar)
     complain(f"report written to {path}")
 
 

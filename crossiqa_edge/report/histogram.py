@@ -19,30 +19,33 @@ def counts(values: Sequence[float]) -> list[int]:
     return bins
 
 
-def svg(values: Sequence[float]) -> str:
-    """The ``<svg>`` element for ``values`` (0..100); colours come from the page's classes ``word-*``."""
+def svg(values: Sequence[float], noun: str = "picture") -> str:
+    """The ``<svg>`` element for ``values`` (0..100), each the score of a ``noun``.
+
+    Colours come from the page's classes ``word-*``.
+    """
     bins = counts(values)
     tallest = max(bins, default=0) or 1
-    step = WIDTH / BINS
     parts = [
         f'<svg class="histogram" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="Histogram of {len(values)} scores from 0 to 100">'
     ]
     for index, count in enumerate(bins):
         if count:
-            parts.append(_bar(index, count, tallest, step))
+            parts.append(_bar(index, count, tallest, noun))
     parts.append(f'<path class="axis" d="M0 {_BASE + 0.5}H{WIDTH}"/>')
     parts += _axis()
     parts.append("</svg>")
     return "".join(parts)
 
 
-def _bar(index: int, count: int, tallest: int, step: float) -> str:
+def _bar(index: int, count: int, tallest: int, noun: str) -> str:
+    step = WIDTH / BINS
     height = max((_BASE - _TOP) * count / tallest, 2.0)
     low = index * 100 // BINS
-    noun = "picture" if count == 1 else "pictures"
+    what = noun if count == 1 else f"{noun}s"
     return (
-        f'<g class="word-{quality_word(low)}"><title>{low} to {low + 100 // BINS}: {count} {noun}</title>'
+        f'<g class="word-{quality_word(low)}"><title>{low} to {low + 100 // BINS}: {count} {what}</title>'
         f'<rect x="{index * step + 1.5:.1f}" y="{_BASE - height:.1f}" width="{step - 3:.1f}" '
         f'height="{height:.1f}" rx="2"/>'
         f'<text x="{(index + 0.5) * step:.1f}" y="{_BASE - height - 5:.1f}">{count}</text></g>'

@@ -1,16 +1,17 @@
-"""Results for programs: one JSON document, or CSV. docs/score.md describes both.
+"""Results for programs: one JSON document, JSON lines, or CSV. docs/score.md and docs/video.md describe them.
 
-Both are written as the results come, and ``close`` ends them properly: an interrupted run leaves a
-valid document of what was done.
+All are written as the results come, and ``close`` ends them properly: an interrupted run leaves a valid
+document of what was done. Lines and rows are there for every frame of a clip as soon as it is scored.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-from typing import TextIO
+from typing import Any, TextIO
 
-from crossiqa_edge.report.result import Result
+from crossiqa_edge.report.result import ClipResult, Result
+from crossiqa_edge.video.results import FrameScore, GapEvent
 
 CSV_COLUMNS = (
     "path",
@@ -23,24 +24,66 @@ CSV_COLUMNS = (
     "model",
     "backend",
     "error",
+    "index",
+    "pts",
+    "flags",
+    "is_cut",
+    "dropped_before",
 )
 
 
 class JsonWriter:
-    """A JSON array with one object a line, ASCII only, so that any name survives any terminal."""
+    """A JSON array with one object a line, ASCII only, so that any name survives any terminal.
 
-    def __init__(self, stream: TextIO) -> None:
+    Args:
+        bare: the object of the one result that there will be, without an array around it.
+    """
+
+    def __init__(self, stream: TextIO, *, bare: bool = False) -> None:
         self._stream = stream
-        self._before = "["
+        self._bare = bare
+        self._before = "" if bare else "[\n  "
 
-    def write(self, result: Result) -> None:
+    def write(self, result: Result | ClipResult) -> None:
         """Add the object of ``result``."""
-        self._stream.write(f"{self._before}\n  {json.dumps(result.to_dict())}")
-        self._before = ","
+        self._stream.write(f"{self._before}{json.dumps(result.to_dict())}")
+        self._before = ",\n  "
+
+    def frame(self, path: str, event: FrameScore | GapEvent) -> None:
+        """Nothing yet: a clip's object holds its frames."""
 
     def close(self) -> None:
         """Close the array; without results it is empty."""
-        self._stream.write("[]\n" if self._before == "[" else "\n]\n")
+        if not self._bare:
+            self._stream.write("[]" if self._before.startswith("[") else "\n]")
+        self._stream.write("\n")
+        self._stream.flush()
+
+
+class JsonLinesWriter:
+    """One JSON object a line: a picture, a frame, a gap, or the end of a clip. ASCII only."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, result: Result | ClipResult) -> None:
+        """A picture's object; of a clip, whose frames are written already, what it comes to."""
+        values = result.to_dict()
+        if isinstance(result, ClipResult) and result.report is not None:
+            values = {"path": values.pop("path"), "event": "end", **values}
+            del values["frames"], values["gaps"]
+        self._line(values)
+
+    def frame(self, path: str, event: FrameScore | GapEvent) -> None:
+        """Add one frame or gap of the clip ``path`` and hand it on at once."""
+        self._line({"path": path, **event.to_dict()})
+
+    def close(self) -> None:
+        """Hand the last line on."""
+        self._stream.flush()
+
+    def _line(self, values: dict[str, Any]) -> None:
+        self._stream.write(json.dumps(values) + "\n")
         self._stream.flush()
 
 
@@ -52,16 +95,35 @@ class CsvWriter:
         self._rows = csv.DictWriter(stream, CSV_COLUMNS, lineterminator="\n")
         self._rows.writeheader()
 
-    def write(self, result: Result) -> None:
-        """Add the row of ``result`` and hand it on at once."""
-        values = result.to_dict()
-        if result.score is not None:
-            low, high = values["interval"] or (None, None)
-            ms = round(sum(result.score.timings.values()), 3)
-            values |= {"interval_low": low, "interval_high": high, "ms": ms}
-        self._rows.writerow({key: values.get(key) for key in CSV_COLUMNS})
-        self._stream.flush()
+    def write(self, result: Result | ClipResult) -> None:
+        """Add the row of a picture; of a clip, one only if it failed or was not whole."""
+        if isinstance(result, Result):
+            values = result.to_dict()
+            ms = None if result.score is None else sum(result.score.timings.values())
+            self._row({**values, **_interval(values)}, ms)
+        elif result.error is not None:
+            self._row({"path": result.path, "error": result.error}, None)
+
+    def frame(self, path: str, event: FrameScore | GapEvent) -> None:
+        """Add one frame or gap of the clip ``path`` and hand it on at once."""
+        values = {"path": path, **event.to_dict()}
+        if isinstance(event, GapEvent):
+            values |= {"pts": values["start_pts"], "error": f"gap of {event.seconds:.3f} s: {event.reason}"}
+            self._row(values, None)
+            return
+        values |= {"quality": event.word, "views": len(event.raw) or None, "flags": " ".join(event.flags)}
+        self._row({**values, **_interval(values)}, sum(event.timings_ms.values()))
 
     def close(self) -> None:
         """Hand the last row on."""
         self._stream.flush()
+
+    def _row(self, values: dict[str, Any], ms: float | None) -> None:
+        values["ms"] = None if ms is None else round(ms, 3)
+        self._rows.writerow({key: values.get(key) for key in CSV_COLUMNS})
+        self._stream.flush()
+
+
+def _interval(values: dict[str, Any]) -> dict[str, Any]:
+    low, high = values.get("interval") or (None, None)
+    return {"interval_low": low, "interval_high": high}

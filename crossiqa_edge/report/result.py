@@ -1,4 +1,4 @@
-"""``Result``: one picture that was asked for, and what came of it."""
+"""``Result`` and ``ClipResult``: a picture or a clip that was asked for, and what came of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from crossiqa_edge.errors import InputError
 from crossiqa_edge.score import Score
+from crossiqa_edge.video.report import VideoReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,45 @@ class Result:
         """``path`` and the keys of the Score, or ``path`` and ``error``: the object of docs/score.md."""
         if isinstance(self.outcome, Score):
             return {"path": self.path, **self.outcome.to_dict()}
+        return {"path": self.path, "error": self.error}
+
+
+@dataclass(frozen=True, slots=True)
+class ClipResult:
+    """One clip's outcome.
+
+    Attributes:
+        path: as in ``Result``, without credentials.
+        source: what opens it again; None where it cannot be read twice.
+        outcome: what was found out, perhaps not to its end, or the error that let nothing be scored.
+    """
+
+    path: str
+    source: str | None
+    outcome: VideoReport | InputError
+
+    @property
+    def report(self) -> VideoReport | None:
+        """What was found out; None where nothing was."""
+        return self.outcome if isinstance(self.outcome, VideoReport) else None
+
+    @property
+    def score(self) -> float | None:
+        """The pooled score; None without a scored frame."""
+        pooled = None if self.report is None else self.report.pooled
+        return None if pooled is None else pooled.score
+
+    @property
+    def error(self) -> str | None:
+        """Why it was not scored, or not whole, in one line that does not repeat the path; else None."""
+        if isinstance(self.outcome, VideoReport):
+            return self.outcome.shortfall
+        return str(self.outcome).removeprefix(f"{self.path}: ")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document of docs/video.md, or ``path`` and ``error``."""
+        if isinstance(self.outcome, VideoReport):
+            return self.outcome.to_dict()
         return {"path": self.path, "error": self.error}
 
 

@@ -6,7 +6,7 @@ import base64
 import io
 from dataclasses import dataclass
 
-from crossiqa_edge.imaging.decode import decode
+from crossiqa_edge.imaging.decode import Source, decode
 
 LONGEST_SIDE = 320  # pixels; the page shows it at about 260, sharp
 _JPEG_QUALITY = 80  # about 12 KB a picture; artefacts of its own stay out of sight at this size
@@ -23,10 +23,10 @@ class Thumbnail:
     full_height: int
 
 
-def thumbnail(source: str | bytes) -> Thumbnail:
+def thumbnail(source: Source) -> Thumbnail:
     """Decode ``source`` once more, under the same limits as for scoring, and shrink it.
 
-    The picture is read again rather than kept from scoring, so that a report on thousands of pictures
+    A picture is read again rather than kept from scoring, so that a report on thousands of pictures
     holds one of them at a time.
 
     Raises:

@@ -22,6 +22,7 @@ from crossiqa_edge.video.pooling import (
     bad_segments,
     pool,
     shots,
+    timecode,
 )
 from crossiqa_edge.video.results import FLAGS, FrameScore, GapEvent
 
@@ -77,6 +78,20 @@ class VideoReport:
     def whole(self) -> bool:
         """Whether the clip was scored to its end, with nothing lost on the way."""
         return self.end.status in SOUND_ENDS and not self.gaps
+
+    @property
+    def shortfall(self) -> str | None:
+        """What kept it from being scored whole, in a line; None where nothing did."""
+        if self.end.status not in SOUND_ENDS:
+            return f"scored up to {timecode(self._last)}, then {self.end.status}: {self.end.reason}"
+        if self.gaps:
+            lost = sum(gap.seconds for gap in self.gaps)
+            return f"{len(self.gaps)} gaps, {lost:.1f} s lost; the first: {self.gaps[0].reason}"
+        return None if self.pooled is not None else "no frame of it could be scored"
+
+    @property
+    def _last(self) -> float:
+        return float(self.pts[-1]) + self.period if self.frames else 0.0
 
     @cached_property
     def period(self) -> float:
@@ -198,8 +213,9 @@ class Recorder:
         if isinstance(event, GapEvent):
             self.gaps.append(event)
             return
-        for stage in event.timings_ms.keys() - self._timings.keys():
-            self._timings[stage] = array("d", [np.nan]) * len(self._index)
+        for stage in event.timings_ms:
+            if stage not in self._timings:
+                self._timings[stage] = array("d", [np.nan]) * len(self._index)
         for stage, column in self._timings.items():
             column.append(event.timings_ms.get(stage, np.nan))
         self._index.append(event.index)

@@ -14,8 +14,8 @@ from PIL import Image
 
 from crossiqa_edge.errors import InputError, OutputError
 from crossiqa_edge.report import images
-from crossiqa_edge.report.images import images_page, write_images_report
 from crossiqa_edge.report.result import Result
+from crossiqa_edge.report.write import report_page, write_report
 from crossiqa_edge.score import Score
 
 VOID = {"meta", "img", "br", "link", "input"}
@@ -73,7 +73,7 @@ def scores_in_order(page: Page) -> list[float]:
 
 
 def test_nothing_is_fetched_and_the_policy_allows_just_this_page(results: list[Result]) -> None:
-    source = images_page(results, {"Model": "m"})
+    source = report_page(results, [], {"Model": "m"})
     page = Page(source)
     for tag, attributes in page.elements:
         assert tag not in ("link", "iframe", "object", "base")
@@ -109,7 +109,7 @@ class RawText(HTMLParser):
 
 
 def test_pictures_come_worst_first_with_thumbnail_size_word_and_interval(results: list[Result]) -> None:
-    page = Page(images_page(results, {}))
+    page = Page(report_page(results, [], {}))
     assert scores_in_order(page) == [8.5, 64.0, 71.25]
     assert [found["data-given"] for found in page.find("li")] == ["1", "2", "0"]
     assert [found["alt"] for found in page.find("img")] == ["picture1.png", "picture2.png", "picture0.png"]
@@ -120,13 +120,13 @@ def test_pictures_come_worst_first_with_thumbnail_size_word_and_interval(results
 
 
 def test_summary_has_the_mean_median_and_worst(results: list[Result]) -> None:
-    text = Page(images_page(results, {})).text().split("\n")
+    text = Page(report_page(results, [], {})).text().split("\n")
     for label, figure in (("Pictures", "3"), ("Mean", "47.9"), ("Median", "64.0"), ("Worst", "8.5")):
         assert text[text.index(label) + 1] == figure
 
 
 def test_failures_and_provenance_are_told(results: list[Result]) -> None:
-    text = Page(images_page(results, {"Model": "nano@abc", "Made": "today"})).text()
+    text = Page(report_page(results, [], {"Model": "nano@abc", "Made": "today"})).text()
     for part in ("Could not be scored", "broken.png", "damaged; export it again", "nano@abc", "today"):
         assert part in text
 
@@ -138,7 +138,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
         Result("line\nbreak\udcff\x1b[31m", None, InputError("x")),
     ]
     path = tmp_path / "report.html"
-    write_images_report(results, path, {HOSTILE: HOSTILE})
+    write_report(path, results, [], {HOSTILE: HOSTILE})
     page = Page(path.read_text("utf-8"))
     assert len(page.find("script")) == 1
     assert not page.find("img")
@@ -150,7 +150,7 @@ def test_only_the_worst_are_shown_and_the_rest_listed(
     results: list[Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(images, "MAX_PICTURES", 2)
-    page = Page(images_page(results, {}))
+    page = Page(report_page(results, [], {}))
     assert scores_in_order(page) == [8.5, 64.0]
     assert "the 2 worst of 3" in page.text()
     assert results[0].path in page.text() and "Not shown above" in page.text()
@@ -158,13 +158,13 @@ def test_only_the_worst_are_shown_and_the_rest_listed(
 
 def test_a_picture_that_has_gone_keeps_its_card(results: list[Result]) -> None:
     Path(results[1].path).unlink()
-    page = Page(images_page(results, {}))
+    page = Page(report_page(results, [], {}))
     assert len(page.find("li")) == 3 and len(page.find("img")) == 2
     assert "no preview" in page.text()
 
 
 def test_a_page_without_any_score_is_still_a_page() -> None:
-    page = Page(images_page([Result("a.png", None, InputError("damaged"))], {}))
+    page = Page(report_page([Result("a.png", None, InputError("damaged"))], [], {}))
     assert not page.find("li") and not page.find("button")
     assert "damaged" in page.text()
 
@@ -181,5 +181,5 @@ def test_a_full_disk_leaves_the_older_report(
     path.write_text("older")
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match=r"report\.html.*No space left"):
-        write_images_report(results, path, {})
+        write_report(path, results, [], {})
     assert [(found.name, found.read_text()) for found in folder.iterdir()] == [("report.html", "older")]

@@ -8,9 +8,13 @@ import re
 import pytest
 
 from crossiqa_edge.errors import InputError
-from crossiqa_edge.report.result import Result
+from crossiqa_edge.report.result import ClipResult, Result
 from crossiqa_edge.report.table import TableWriter
 from crossiqa_edge.score import Score
+from crossiqa_edge.video.frames import COMPLETE, SourceEnd
+from crossiqa_edge.video.pooling import Pooling
+from crossiqa_edge.video.report import Recorder
+from crossiqa_edge.video.results import FrameScore
 
 
 class Stream(io.TextIOWrapper):
@@ -30,7 +34,16 @@ def result(path: str, value: float, interval: tuple[float, float] | None = (0.0,
     return Result(path, path, Score(value, interval, (value,), "m", "b", {"decode": 1.5, "infer": 2.25}))
 
 
-def rows(stream: Stream, *results: Result) -> list[str]:
+def clip(path: str, scores: list[float | None], pooling: Pooling | None = None) -> ClipResult:
+    recorder = Recorder()
+    for place, score in enumerate(scores):
+        flags = ("black",) if score is None else ()
+        recorder.add(FrameScore(place, place / 25, score, flags=flags))
+    end = SourceEnd(COMPLETE, "")
+    return ClipResult(path, path, recorder.report(path, {}, model="m", backend="b", end=end, pooling=pooling))
+
+
+def rows(stream: Stream, *results: Result | ClipResult) -> list[str]:
     writer = TableWriter(stream)
     for one in results:
         writer.write(one)
@@ -81,3 +94,24 @@ def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_failures_and_missing_intervals() -> None:
     assert rows(Stream(), Result("bad.png", None, InputError("damaged"))) == []
     assert "-" not in rows(Stream(), result("a.png", 50.0, None))[1]
+
+
+def test_a_clip_is_one_row_with_its_aggregates_and_flags() -> None:
+    header, row = rows(Stream(), clip("a.mp4", [None, 80.0, 80.0, 20.0]))
+    assert header.split() == ["mean", "quality", "0", "100", "p5", "worst", "frames", "file"]
+    assert re.fullmatch(r" +60\.0  good +█+ +26\.0 +60\.0 +3  a\.mp4  \(1 black\)", row)
+    assert header.index("file") == row.index("a.mp4")
+
+
+def test_the_first_column_is_what_the_clip_is_pooled_to() -> None:
+    header, row = rows(Stream(), clip("a.mp4", [80.0, 20.0], Pooling("p5")))
+    assert (header.split()[0], row.split()[0]) == ("p5", "23.0")
+
+
+def test_pictures_and_clips_have_headers_of_their_own() -> None:
+    lines = rows(Stream(), result("a.png", 50.0), clip("b.mp4", [40.0]), clip("c.mp4", [40.0]))
+    assert [line.split()[-1] for line in lines] == ["file", "a.png", "file", "b.mp4", "c.mp4"]
+
+
+def test_a_clip_without_a_score_has_no_row() -> None:
+    assert rows(Stream(), clip("a.mp4", [None])) == []
