@@ -180,6 +180,8 @@ def _code_values(scaled: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
 
 @dataclass(frozen=True, slots=True)
 class FixedPointFactors:
+    """What luma and centred chroma are multiplied by, in units of 2**-20."""
+
     luma: int
     bias: int  # black level and rounding
     middle: int  # the code of no chroma
