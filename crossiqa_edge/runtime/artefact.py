@@ -11,11 +11,13 @@ from typing import Literal
 
 from crossiqa_edge.card import CARD_KEY, ModelCard
 from crossiqa_edge.errors import ArtefactError
+from crossiqa_edge.runtime import engine_file
 from crossiqa_edge.runtime.onnxfile import FLOAT, MAX_BYTES, UINT8, Dim, Port, read_onnx
+from crossiqa_edge.runtime.private_files import read_private
 
 MAX_HEADER_BYTES = 16 << 20
 
-Kind = Literal["onnx", "safetensors"]
+Kind = Literal["onnx", "safetensors", "engine"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Artefact:
 
     Attributes:
         path: where it lies.
-        kind: ``onnx`` (a graph from uint8 views to the calibrated score) or ``safetensors`` (bare weights).
+        kind: ``onnx`` (a graph from uint8 views to the calibrated score), ``safetensors`` (bare weights) or
+            ``engine`` (a TensorRT plan that was built on this machine).
         card: the model card embedded in it.
         sha256: of the whole file, 64 hex digits.
         size: of the file, in bytes.
@@ -52,6 +55,8 @@ class Artefact:
         kind: Kind
         if _is_safetensors(data):
             kind, card = "safetensors", _safetensors_card(data, str(path))
+        elif engine_file.is_engine(data):
+            kind, card = "engine", engine_file.unpack(data, str(path))[0].card
         else:
             kind, card = "onnx", _onnx_card(data, str(path))
         return cls(path, kind, card, hashlib.sha256(data).hexdigest(), len(data))
@@ -81,7 +86,8 @@ def _read(path: Path) -> bytes:
         raise ArtefactError(f"{path}: larger than {MAX_BYTES >> 20} MiB; this is not one of our models")
     if not data:
         raise ArtefactError(f"{path}: the file is empty; get it again")
-    return data
+    # Native code: once more, from a place that nobody else may have touched.
+    return read_private(path, MAX_BYTES) if engine_file.is_engine(data) else data
 
 
 def _is_safetensors(data: bytes) -> bool:

@@ -15,6 +15,8 @@ AUTO = "auto"
 # and `open_backend(artefact, *, threads, reason) -> Backend`.
 BACKENDS = {
     "onnxruntime": "crossiqa_edge.runtime.ort",
+    "tensorrt": "crossiqa_edge.runtime.tensorrt",
+    "tensorrt-rtx": "crossiqa_edge.runtime.tensorrt_rtx",
 }
 
 

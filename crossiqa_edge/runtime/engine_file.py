@@ -1,0 +1,205 @@
+"""Engine files: a TensorRT plan behind a header that says what it is and proves who made it.
+
+A plan is native code for one GPU and one version of the library, and nothing in it can be trusted once
+somebody else has touched it. So the file is
+
+    magic (8 bytes) | length of the header (uint32, little-endian) | HMAC-SHA256 (32 bytes) | header | plan
+
+The tag covers magic, length and header; the header, JSON, holds the size and SHA-256 of the plan. The tag
+is checked before a byte of the header is parsed, and the plan before a byte of it reaches the library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from crossiqa_edge.card import ModelCard
+from crossiqa_edge.errors import ArtefactError
+from crossiqa_edge.runtime.private_files import machine_key, read_private, tag
+
+MAGIC = b"CIQAENG1"
+MAX_BYTES = 1 << 30
+MAX_HEADER_BYTES = 1 << 20
+
+_TAG_BYTES = 32
+_PREFIX_BYTES = len(MAGIC) + 4 + _TAG_BYTES
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineKey:
+    """All that decides whether an engine is the one wanted: if any of it differs, another must be built.
+
+    Attributes:
+        onnx_sha256: of the ONNX file that it was compiled from.
+        runtime: ``tensorrt`` or ``tensorrt-rtx``.
+        runtime_version: full version of that library.
+        capabilities: GPU architectures it was built for, for instance ``(87,)``.
+        device: name of the GPU it was timed on, empty if it was built without one.
+        platform: operating system and processor, for instance ``Linux aarch64``.
+        profile: least, best and largest batch.
+        precision: the card's precision, for instance ``int8``.
+        recipe: SHA-256 of all else that was asked of the builder, 64 hex digits.
+        toolkit: version of this package.
+    """
+
+    onnx_sha256: str
+    runtime: str
+    runtime_version: str
+    capabilities: tuple[int, ...]
+    device: str
+    platform: str
+    profile: tuple[int, int, int]
+    precision: str
+    recipe: str
+    toolkit: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the key, 64 hex digits: the engine's name in the cache."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineHeader:
+    """What an engine file says of itself.
+
+    Attributes:
+        key: what it was built from and for.
+        card: of the model.
+        plan_sha256, plan_size: of the plan, in bytes.
+        stripped: the plan has no weights; they are put back from the ONNX file.
+        layers: number of layers by kind and arithmetic, as the builder told them, e.g. ``{"gemm Int8": 26}``.
+        built: when, in ISO 8601 with the offset from UTC.
+    """
+
+    key: EngineKey
+    card: ModelCard
+    plan_sha256: str
+    plan_size: int
+    stripped: bool
+    built: str
+    layers: Mapping[str, int] = field(default_factory=dict)
+
+
+def pack(header: EngineHeader, plan: bytes, key: bytes | None = None) -> bytes:
+    """The bytes of an engine file; ``key`` is the machine's unless given.
+
+    Raises:
+        ArtefactError, OutputError: the machine's key cannot be used.
+    """
+    text = json.dumps({**asdict(header), "card": header.card.to_json()}).encode()
+    if len(text) > MAX_HEADER_BYTES:
+        raise ArtefactError(f"{header.card.name}: the model card is too large for an engine's header")
+    prefix = MAGIC + len(text).to_bytes(4, "little")
+    return prefix + tag(machine_key() if key is None else key, prefix + text) + text + plan
+
+
+def is_engine(data: bytes) -> bool:
+    """Whether ``data`` begins like an engine file."""
+    return data.startswith(MAGIC)
+
+
+def read_engine(path: Path, key: bytes | None = None) -> tuple[EngineHeader, bytes]:
+    """Header and plan of the engine file at ``path``, authenticated.
+
+    Raises:
+        ArtefactError: somebody else may have touched the file or its folder, or it is damaged, forged, or
+            from another machine.
+    """
+    return unpack(read_private(path, MAX_BYTES), str(path), key)
+
+
+def unpack(data: bytes, where: str, key: bytes | None = None) -> tuple[EngineHeader, bytes]:
+    """Header and plan in the bytes of an engine file; ``where`` names it in error messages.
+
+    Raises:
+        ArtefactError: damaged, forged, or authenticated with another key than ``key``, the machine's
+            unless given.
+    """
+    if not is_engine(data):
+        raise ArtefactError(f"{where}: not an engine file of ours; build it with `crossiqa export`")
+    length = int.from_bytes(data[len(MAGIC) : len(MAGIC) + 4], "little")
+    if length > MAX_HEADER_BYTES or len(data) < _PREFIX_BYTES + length:
+        raise ArtefactError(f"{where}: the engine file is cut off or damaged; build it again")
+    signed = data[: len(MAGIC) + 4]
+    text, plan = data[_PREFIX_BYTES : _PREFIX_BYTES + length], data[_PREFIX_BYTES + length :]
+    expected = tag(machine_key() if key is None else key, signed + text)
+    if not hmac.compare_digest(expected, data[len(signed) : _PREFIX_BYTES]):
+        raise ArtefactError(
+            f"{where}: the engine was built with another machine's key, or changed since; build it again here"
+        )
+    header = _header(text, where)
+    if len(plan) != header.plan_size or hashlib.sha256(plan).hexdigest() != header.plan_sha256:
+        raise ArtefactError(f"{where}: the engine's plan is not the one that was built; build it again")
+    return header, plan
+
+
+def _header(text: bytes, where: str) -> EngineHeader:
+    """The header in authenticated JSON; checked all the same, since other versions write other headers."""
+    try:
+        values = json.loads(text)
+        card = ModelCard.from_json(values.pop("card"), where)
+        key = _checked(EngineKey, values.pop("key"), _KEY_RULES)
+        rest = _checked(EngineHeader, {**values, "card": card, "key": EngineKey(**key)}, _HEADER_RULES)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise ArtefactError(
+            f"{where}: the engine's header is not one that this version writes; build it again"
+        ) from error
+    return EngineHeader(**rest)
+
+
+def _checked(kind: type[Any], values: dict[str, Any], rules: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` with lists turned into tuples; ValueError unless they are the attributes of ``kind``."""
+    if set(values) != {item.name for item in fields(kind)}:
+        raise ValueError("other attributes")
+    for name, holds in rules.items():
+        if not holds(values[name]):
+            raise ValueError(name)
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) < 300 and value.isprintable()
+
+
+def _is_sha256(value: object) -> bool:
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= MAX_BYTES
+
+
+def _are_counts(value: object) -> bool:
+    return isinstance(value, list) and len(value) < 50 and all(map(_is_count, value))
+
+
+_KEY_RULES: Mapping[str, Any] = {
+    "onnx_sha256": _is_sha256,
+    "runtime": _is_text,
+    "runtime_version": _is_text,
+    "capabilities": _are_counts,
+    "device": _is_text,
+    "platform": _is_text,
+    "profile": lambda value: _are_counts(value) and len(value) == 3,
+    "precision": _is_text,
+    "recipe": _is_sha256,
+    "toolkit": _is_text,
+}
+_HEADER_RULES: Mapping[str, Any] = {
+    "plan_sha256": _is_sha256,
+    "plan_size": _is_count,
+    "stripped": lambda value: isinstance(value, bool),
+    "built": _is_text,
+    "layers": lambda value: (
+        isinstance(value, dict) and all(map(_is_count, value.values())) and len(value) < 200
+    ),
+}

@@ -1,0 +1,201 @@
+"""Views through an engine: staged in pinned memory, executed as CUDA graphs, while the next are being staged.
+
+One stream, and a ring of slots. A slot has pinned host memory and device memory for one batch, and an
+event that says when its scores have arrived; while one slot computes, the host fills the next. A graph is
+captured per slot and batch size, so batches are rounded up to a few sizes, and what the padding scores is
+dropped.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from crossiqa_edge.errors import BackendError
+from crossiqa_edge.imaging.sampling import Views
+from crossiqa_edge.runtime.cuda import Cuda
+
+SLOTS = 2  # one computes, one is filled
+_FLOAT_BYTES = 4
+
+
+class Context(Protocol):
+    """An engine that is ready to execute on addresses of device memory."""
+
+    def enqueue(self, batch: int, views: int, scores: int, stream: int) -> None:
+        """Score ``batch`` views, uint8 (batch, S, S, 3) at ``views``, into float32 (batch,) at ``scores``."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceViews:
+    """Views that are on the GPU already: address, number, and the stream that they are being made on."""
+
+    address: int
+    count: int
+    stream: int | None
+
+
+@dataclass(slots=True)
+class _Slot:
+    views: Views  # pinned, (max batch, S, S, 3)
+    scores: npt.NDArray[np.float32]  # pinned, (max batch,)
+    device_views: int
+    device_scores: int
+    done: int
+    graphs: dict[int, int] = field(default_factory=dict)
+
+
+class PlanRunner:
+    """Runs one engine; may be called from several threads, which then wait for one another.
+
+    Args:
+        cuda: the device.
+        context: the engine.
+        profile: least, best and largest batch.
+        size: side of the views in pixels.
+    """
+
+    def __init__(self, cuda: Cuda, context: Context, profile: tuple[int, int, int], size: int) -> None:
+        self._cuda: Cuda | None = cuda
+        self._context = context
+        self._batches = batch_sizes(profile)
+        self._view_bytes = size * size * 3
+        self._stream = cuda.stream()
+        self._slots = [self._slot(cuda, profile[2], size) for _ in range(SLOTS)]
+        self._lock = threading.Lock()
+
+    def run(self, views: Views | DeviceViews) -> npt.NDArray[np.float32]:
+        """Scores, float32 (V,), of views, uint8 (V, S, S, 3), V >= 1, on the host or on the GPU.
+
+        Raises:
+            BackendError: the device failed, or ``close`` was called.
+        """
+        with self._lock:
+            if self._cuda is None:
+                raise BackendError("the engine was closed; load it again")
+            return self._run(self._cuda, views)
+
+    def close(self) -> None:
+        """Give back memory and graphs."""
+        with self._lock:
+            if self._cuda is not None:
+                self._cuda.synchronise(self._stream)
+                self._cuda.close()
+            self._cuda = None
+
+    def _run(self, cuda: Cuda, views: Views | DeviceViews) -> npt.NDArray[np.float32]:
+        total = views.count if isinstance(views, DeviceViews) else len(views)
+        if isinstance(views, DeviceViews) and views.stream is not None:
+            cuda.synchronise(views.stream)
+        scores = np.empty(total, np.float32)
+        try:
+            self._stream_through(cuda, views, scores)
+        except BackendError:  # nothing may still be reading the slots when the next call fills them
+            with suppress(BackendError):
+                cuda.synchronise(self._stream)
+            raise
+        return scores
+
+    def _stream_through(
+        self, cuda: Cuda, views: Views | DeviceViews, scores: npt.NDArray[np.float32]
+    ) -> None:
+        flying: deque[tuple[_Slot, int, int]] = deque()  # (slot, first view, number)
+        for turn, (start, count) in enumerate(chunks(len(scores), self._batches[-1])):
+            if len(flying) == len(self._slots):
+                _land(cuda, scores, *flying.popleft())
+            slot = self._slots[turn % len(self._slots)]
+            self._send(cuda, slot, views, start, count)
+            flying.append((slot, start, count))
+        while flying:
+            _land(cuda, scores, *flying.popleft())
+
+    def _send(self, cuda: Cuda, slot: _Slot, views: Views | DeviceViews, start: int, count: int) -> None:
+        size = count * self._view_bytes
+        if isinstance(views, DeviceViews):
+            source = views.address + start * self._view_bytes
+        else:
+            slot.views[:count] = views[start : start + count]
+            source = slot.views.ctypes.data
+        cuda.copy(slot.device_views, source, size, self._stream)
+        batch = next(size for size in self._batches if size >= count)
+        cuda.launch(self._graph(cuda, slot, batch), self._stream)
+        cuda.copy(slot.scores.ctypes.data, slot.device_scores, count * _FLOAT_BYTES, self._stream)
+        cuda.record(slot.done, self._stream)
+
+    def _graph(self, cuda: Cuda, slot: _Slot, batch: int) -> int:
+        """The captured execution of ``batch`` views in ``slot``, after a first run, which may compile."""
+        if batch not in slot.graphs:
+            stream = self._stream
+
+            def execute() -> None:
+                self._context.enqueue(batch, slot.device_views, slot.device_scores, stream)
+
+            execute()
+            cuda.synchronise(stream)
+            slot.graphs[batch] = cuda.capture(stream, execute)
+        return slot.graphs[batch]
+
+    def _slot(self, cuda: Cuda, most: int, size: int) -> _Slot:
+        return _Slot(
+            views=cuda.pinned(most * self._view_bytes).reshape(most, size, size, 3),
+            scores=cuda.pinned(most * _FLOAT_BYTES).view(np.float32),
+            device_views=cuda.allocate(most * self._view_bytes),
+            device_scores=cuda.allocate(most * _FLOAT_BYTES),
+            done=cuda.event(),
+        )
+
+
+def _land(cuda: Cuda, scores: npt.NDArray[np.float32], slot: _Slot, start: int, count: int) -> None:
+    cuda.wait(slot.done)
+    scores[start : start + count] = slot.scores[:count]
+
+
+def batch_sizes(profile: tuple[int, int, int]) -> tuple[int, ...]:
+    """The batches that graphs are captured for, rising: powers of two, and the best and largest batch.
+
+    A batch is padded by less than its own size, and the memory of graphs stays bounded.
+    """
+    least, best, largest = profile
+    powers = (1 << exponent for exponent in range(largest.bit_length()))
+    return tuple(sorted({size for size in (*powers, least, best, largest) if least <= size <= largest}))
+
+
+def chunks(total: int, most: int) -> Iterator[tuple[int, int]]:
+    """(start, count) of the parts of ``total`` views, each of at most ``most``."""
+    for start in range(0, total, most):
+        yield start, min(most, total - start)
+
+
+def device_views(views: object, size: int) -> DeviceViews | None:
+    """``views`` as they lie on the GPU, None if they do not; read by the CUDA array interface, version 3.
+
+    Raises:
+        BackendError: on the GPU, but not uint8 (V, ``size``, ``size``, 3) with V >= 1, or not contiguous.
+    """
+    found: dict[str, Any] | None = getattr(views, "__cuda_array_interface__", None)
+    if found is None:
+        return None
+    shape: Sequence[int] = found["shape"]
+    row = size * 3
+    contiguous = (row * size, row, 3, 1)
+    if (
+        found["typestr"] not in ("|u1", "<u1")
+        or len(shape) != 4
+        or shape[0] < 1
+        or tuple(shape[1:]) != (size, size, 3)
+    ):
+        raise BackendError(
+            f"views on the GPU are uint8 (1 or more, {size}, {size}, 3), these are {found['typestr']} "
+            f"{tuple(shape)}"
+        )
+    strides = found.get("strides")
+    if strides is not None and tuple(strides) != contiguous:
+        raise BackendError("views on the GPU must be contiguous; call .contiguous() first")
+    return DeviceViews(int(found["data"][0]), int(shape[0]), found.get("stream"))

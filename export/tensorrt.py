@@ -1,0 +1,112 @@
+"""The targets ``tensorrt`` and ``tensorrt-rtx``: from an accepted ONNX artefact to an engine file.
+
+The engine is built in this machine's cache, or found there, and copied to where it was asked for: the
+copy can be archived or compared, the cache is what the backends look into.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from crossiqa_edge.atomic import atomic_write
+from crossiqa_edge.errors import BackendError
+from crossiqa_edge.export.targets import Options, Progress
+from crossiqa_edge.export.trt_builder import Plan, capabilities_of, compile_plan, profile_of
+from crossiqa_edge.export.trt_layers import count
+from crossiqa_edge.runtime import devices, engine_cache
+from crossiqa_edge.runtime.artefact import Artefact
+from crossiqa_edge.runtime.engine_file import EngineHeader, EngineKey, pack
+from crossiqa_edge.version import __version__
+
+
+def build(source: Artefact, out: Path, options: Options, progress: Progress) -> Path:
+    """Make the engine file ``out`` of ``source`` with TensorRT, for the GPU at hand.
+
+    Raises:
+        BackendError: TensorRT or a GPU is missing, or the build failed.
+        ConfigError: an option that this GPU or library cannot fulfil.
+        ArtefactError: the parser refuses the graph.
+        OutputError: the cache or ``out`` is not writable.
+    """
+    devices.installed_version("tensorrt")
+    here = devices.device()
+    if here is None:
+        raise BackendError(
+            "TensorRT builds for the GPU at hand, and there is none; --to tensorrt-rtx builds without one, "
+            "`crossiqa bundle` prepares the build for another machine"
+        )
+    return _build("tensorrt", source, out, options, (here.capability,), progress)
+
+
+def build_rtx(source: Artefact, out: Path, options: Options, progress: Progress) -> Path:
+    """The same with TensorRT for RTX, which also builds without a GPU, for several architectures at once.
+
+    Raises:
+        As ``build``, except that no GPU is needed.
+    """
+    capabilities = capabilities_of(options, source.card.precision)
+    options = replace(options, compute_capabilities=capabilities)
+    return _build("tensorrt-rtx", source, out, options, capabilities, progress)
+
+
+def engine_key(runtime: str, source: Artefact, options: Options, capabilities: tuple[int, ...]) -> EngineKey:
+    """What the engine of ``source`` under ``options`` must be; see ``EngineKey``.
+
+    Raises:
+        BackendError: the runtime is not installed.
+    """
+    # TensorRT for RTX compiles ahead of time and times nothing: its plans belong to an architecture.
+    here = devices.device() if runtime == "tensorrt" else None
+    return EngineKey(
+        onnx_sha256=source.sha256,
+        runtime=runtime,
+        runtime_version=devices.installed_version(runtime),
+        capabilities=capabilities,
+        device=here.name if here else "",
+        platform=devices.platform_name(),
+        profile=profile_of(options),
+        precision=source.card.precision,
+        recipe=hashlib.sha256(json.dumps(asdict(options), sort_keys=True).encode()).hexdigest(),
+        toolkit=__version__,
+    )
+
+
+def _build(
+    runtime: str,
+    source: Artefact,
+    out: Path,
+    options: Options,
+    capabilities: tuple[int, ...],
+    progress: Progress,
+) -> Path:
+    key = engine_key(runtime, source, options, capabilities)
+
+    def packed() -> bytes:
+        known = engine_cache.timings(runtime) if runtime == "tensorrt" else None
+        plan = compile_plan(runtime, source.read(), options, progress, where=str(source.path), timings=known)
+        if runtime == "tensorrt" and plan.timings:
+            engine_cache.keep_timings(runtime, plan.timings)
+        return pack(_header(key, source, options, plan), plan.data)
+
+    cached = engine_cache.obtain(key, packed, waiting=lambda: progress("waiting for another build"))
+    with atomic_write(out) as stream:
+        os.fchmod(stream.fileno(), 0o600)
+        stream.write(cached.read_bytes())
+    return out
+
+
+def _header(key: EngineKey, source: Artefact, options: Options, plan: Plan) -> EngineHeader:
+    return EngineHeader(
+        key=key,
+        card=source.card,
+        plan_sha256=hashlib.sha256(plan.data).hexdigest(),
+        plan_size=len(plan.data),
+        stripped=options.strip_weights,
+        built=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        layers=count(plan.layers),
+    )

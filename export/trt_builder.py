@@ -1,0 +1,208 @@
+"""One builder for TensorRT 10, TensorRT 11 and TensorRT for RTX: an ONNX graph in, a plan out.
+
+All three take a strongly typed network, in which every type is the graph's: precision flags, which
+TensorRT 11 no longer has, are never used. What one of them lacks is refused by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from crossiqa_edge.errors import ArtefactError, BackendError, ConfigError
+from crossiqa_edge.export.targets import Options, Progress
+from crossiqa_edge.export.trt_layers import Layer, read_layers
+from crossiqa_edge.export.trt_progress import Phases, monitor
+from crossiqa_edge.runtime.devices import RUNTIMES, absence, device
+
+# The architectures for which TensorRT for RTX compiles ahead of time, without a GPU (its ComputeCapability).
+RTX_CAPABILITIES = (75, 80, 86, 89, 120, 121)
+
+_TURING = 75
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a build gave.
+
+    Attributes:
+        data: the serialised plan.
+        layers: as the builder described them.
+        timings: the kernels' timings, for the next build; None if the library keeps none.
+    """
+
+    data: bytes
+    layers: list[Layer]
+    timings: bytes | None
+
+
+def compile_plan(
+    runtime: str,
+    graph: bytes,
+    options: Options,
+    progress: Progress,
+    *,
+    where: str = "ONNX file",
+    timings: bytes | None = None,
+) -> Plan:
+    """Compile the ONNX file ``graph`` with ``runtime``, a key of ``RUNTIMES``.
+
+    Args:
+        runtime: ``tensorrt`` or ``tensorrt-rtx``.
+        graph: bytes of an artefact of ours: one input ``views``, uint8 (batch, S, S, 3).
+        options: batches, architectures and the rest; see ``Options``.
+        progress: told of the builder's phases.
+        where: names the graph in error messages.
+        timings: what an earlier build gave.
+
+    Raises:
+        BackendError: the library is missing, does not start, or failed on the graph.
+        ConfigError: something that this library cannot do.
+        ArtefactError: the library's parser refuses the graph.
+    """
+    api = _library(runtime)
+    log = _Log()
+    builder = _builder(api, log, runtime)
+    network = builder.create_network(_strongly_typed(api))
+    parser = api.OnnxParser(network, log.logger(api))
+    if not parser.parse(graph):
+        raise ArtefactError(f"{where}: {runtime} does not take this graph: {log.first_error()}")
+    phases = Phases(progress)
+    config = builder.create_builder_config()
+    config.profiling_verbosity = api.ProfilingVerbosity.DETAILED
+    config.progress_monitor = reporter = monitor(api, phases)
+    config.add_optimization_profile(_profile(builder, network, options))
+    _configure(api, builder, config, options, runtime)
+    cache = config.create_timing_cache(timings or b"")
+    config.set_timing_cache(cache, ignore_mismatch=False)
+    data = builder.build_serialized_network(network, config)
+    del reporter  # it had to live until here
+    if phases.interrupted:
+        raise KeyboardInterrupt
+    if data is None:
+        raise BackendError(f"{where}: {runtime} could not build a plan: {log.first_error()}")
+    kept = bytes(cache.serialize()) if cache is not None else None
+    return Plan(bytes(data), read_layers(log.layers), kept)
+
+
+def profile_of(options: Options) -> tuple[int, int, int]:
+    """Least, best and largest batch of a plan; an accelerator's plan takes one batch alone."""
+    if options.dla is not None:
+        return (options.opt_batch, options.opt_batch, options.opt_batch)
+    return (1, options.opt_batch, options.max_batch)
+
+
+def capabilities_of(options: Options, precision: str) -> tuple[int, ...]:
+    """The architectures that a TensorRT for RTX plan is for: those asked for, else the GPU's, else all.
+
+    Raises:
+        ConfigError: one that the library does not build for, with those that it does.
+    """
+    able = tuple(item for item in RTX_CAPABILITIES if item != _TURING or precision != "fp32")
+    here = device()
+    wanted = options.compute_capabilities or ((here.capability,) if here else able)
+    for capability in wanted:
+        if capability == _TURING and precision == "fp32":
+            raise ConfigError(
+                "TensorRT for RTX has no float32 matrix product on Turing (75); use --precision fp16 for it"
+            )
+        if capability not in able:
+            known = ", ".join(map(str, able))
+            raise ConfigError(f"TensorRT for RTX does not build for {capability}; choose from {known}")
+    return tuple(sorted(set(wanted)))
+
+
+def _library(runtime: str) -> ModuleType:
+    try:
+        return import_module(RUNTIMES[runtime][0])
+    except ImportError as error:
+        raise BackendError(absence(runtime)) from error
+    except OSError as error:  # a shared library is missing or of another platform
+        raise BackendError(f"{runtime} does not start ({error}); install it anew") from error
+
+
+class _Log:
+    """The library's messages: errors, and the description of the layers, are kept."""
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+        self.layers: list[str] = []
+        self._logger: Any = None
+
+    def logger(self, api: ModuleType) -> Any:
+        """One ``ILogger`` for builder and parser, whose base class is known only now."""
+        if self._logger is None:
+
+            class Logger(api.ILogger):  # type: ignore[name-defined, misc]
+                def __init__(logger) -> None:  # noqa: N805 - `self` is the log
+                    api.ILogger.__init__(logger)
+
+                def log(logger, severity: Any, message: str) -> None:  # noqa: N805
+                    self.take(int(severity), message)
+
+            self._logger = Logger()
+        return self._logger
+
+    def take(self, severity: int, message: str) -> None:
+        """Severity 0 is an internal error, 1 an error; the layers come as the most verbose."""
+        if severity <= 1:
+            self.errors.append(message)
+        elif "LayerType: " in message:
+            self.layers.append(message)
+
+    def first_error(self) -> str:
+        return " ".join(self.errors[0].split())[:300] if self.errors else "it did not say why"
+
+
+def _builder(api: ModuleType, log: _Log, runtime: str) -> Any:
+    try:
+        return api.Builder(log.logger(api))
+    except (RuntimeError, TypeError) as error:  # TypeError: no object came back
+        why = log.first_error() if log.errors else str(error)
+        raise BackendError(f"{runtime} does not start here: {why}") from error
+
+
+def _strongly_typed(api: ModuleType) -> int:
+    """The creation flags of a strongly typed network; from TensorRT 11 on there is no other kind."""
+    flag = getattr(api.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    return 0 if flag is None else 1 << int(flag)
+
+
+def _profile(builder: Any, network: Any, options: Options) -> Any:
+    views = network.get_input(0)
+    fixed = tuple(views.shape)[1:]
+    least, best, largest = profile_of(options)
+    profile = builder.create_optimization_profile()
+    profile.set_shape(views.name, (least, *fixed), (best, *fixed), (largest, *fixed))
+    return profile
+
+
+def _configure(api: ModuleType, builder: Any, config: Any, options: Options, runtime: str) -> None:
+    flags = api.BuilderFlag
+    if options.workspace is not None:
+        config.set_memory_pool_limit(api.MemoryPoolType.WORKSPACE, options.workspace << 20)
+    if options.hardware_compatible:
+        config.hardware_compatibility_level = api.HardwareCompatibilityLevel.AMPERE_PLUS
+    if options.version_compatible:
+        config.set_flag(flags.VERSION_COMPATIBLE)
+        config.set_flag(flags.EXCLUDE_LEAN_RUNTIME)  # a plan that brings its own code is not loaded here
+    if options.strip_weights:
+        if device() is None:
+            raise BackendError("weights can only be stripped where there is a GPU; leave --strip-weights out")
+        config.set_flag(flags.STRIP_PLAN)
+        config.set_flag(flags.REFIT_IDENTICAL)
+    if options.dla is not None:
+        if options.dla >= builder.num_DLA_cores:
+            raise ConfigError(
+                f"--dla {options.dla}: {runtime} sees {builder.num_DLA_cores} accelerators here; "
+                "leave it out to build for the GPU"
+            )
+        config.default_device_type = api.DeviceType.DLA
+        config.DLA_core = options.dla
+        config.set_flag(flags.GPU_FALLBACK)
+    if options.compute_capabilities:
+        config.num_compute_capabilities = len(options.compute_capabilities)
+        for index, capability in enumerate(options.compute_capabilities):
+            config.set_compute_capability(getattr(api.ComputeCapability, f"SM{capability}"), index)
