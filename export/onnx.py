@@ -23,6 +23,7 @@ try:
     import onnxscript  # noqa: F401 - torch's exporter needs it, and says so much later
     import torch
 
+    from crossiqa_edge.export.fusible import make_fusible
     from crossiqa_edge.export.verify import Verification, verify
     from crossiqa_edge.model.checkpoint import weights_sha256
     from crossiqa_edge.model.quality import QualityModel
@@ -64,7 +65,7 @@ def export_onnx(
 
 
 def _fixed_size(model: QualityModel) -> QualityModel:
-    """A copy whose encoder takes views of one size only.
+    """A copy whose encoder takes views of one size only, in the form that runtimes fuse.
 
     Otherwise the graph would interpolate the position embeddings at every run, by an antialiased cubic
     Resize that few runtimes have.
@@ -72,6 +73,7 @@ def _fixed_size(model: QualityModel) -> QualityModel:
     model = copy.deepcopy(model).cpu().float().eval()
     vars(model.encoder)["dynamic_img_size"] = False  # declared final, for TorchScript's sake
     vars(model.encoder.patch_embed)["flatten"] = True  # what timm sets it to in a fixed encoder
+    make_fusible(model)
     return model
 
 
