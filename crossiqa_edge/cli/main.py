@@ -24,6 +24,8 @@ VERBS = {
     "train": "pretrain or finetune a network",
     "evaluate": "measure a model against human opinion",
     "export": "turn trained weights into a verified ONNX file",
+    "bench": "latency against accuracy on this machine",
+    "kernels": "compile a model's kernels ahead of time, without a GPU",
     "models": "list the models that can be loaded by name",
     "doctor": "report what this machine has, and what is missing",
 }

@@ -1,0 +1,77 @@
+"""The trade-off as a picture: latency on a logarithmic axis, accuracy, and the front of the best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+
+from crossiqa_edge.bench.pareto import front, per_picture_ms, srcc_of
+from crossiqa_edge.bench.rows import Row
+from crossiqa_edge.errors import MissingDependencyError
+
+try:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+except ImportError as error:
+    raise MissingDependencyError("drawing the trade-off", "bench") from error
+
+_SIZE = (8.0, 5.0)  # inches
+_DPI = 150
+_BUBBLE_PER_MB = 40.0  # area in square points
+_COLOURS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b", "#17becf")
+
+
+def tradeoff_png(rows: Sequence[Row]) -> bytes:
+    """PNG of the Pareto plot: x milliseconds a picture (log), y SRCC, bubble area the size of the file."""
+    figure, axes = pyplot.subplots(figsize=_SIZE, layout="constrained")
+    colours = _colours(rows)
+    for row in rows:
+        axes.scatter(
+            per_picture_ms(row),
+            srcc_of(row),
+            s=_BUBBLE_PER_MB * row["bytes"] / 1e6,
+            color=colours[row["backend"]],
+            alpha=0.6,
+            edgecolor="black",
+            linewidth=0.5,
+        )
+    best = front(rows)
+    axes.step([*map(per_picture_ms, best)], [*map(srcc_of, best)], where="post", color="black", lw=1, ls=":")
+    _label(axes, best)
+    for backend, colour in colours.items():
+        axes.scatter([], [], color=colour, label=backend)
+    axes.legend(loc="lower right", title="backend", frameon=False)
+    axes.set_xscale("log")
+    axes.grid(alpha=0.25, which="both")
+    axes.set_xlabel("milliseconds a picture, median, decoding included (log)")
+    axes.set_ylabel(f"SRCC on {rows[0]['accuracy']['set']}")
+    axes.set_title("Latency against accuracy: bubbles by file size, dotted the Pareto front", fontsize=10)
+    return png(figure)
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file; the figure is closed."""
+    stream = BytesIO()
+    figure.savefig(stream, format="png", dpi=_DPI)
+    pyplot.close(figure)
+    return stream.getvalue()
+
+
+def _colours(rows: Sequence[Row]) -> dict[str, str]:
+    backends = sorted({row["backend"] for row in rows})
+    return {backend: _COLOURS[i % len(_COLOURS)] for i, backend in enumerate(backends)}
+
+
+def _label(axes: Axes, best: Sequence[Row]) -> None:
+    for i, row in enumerate(best):
+        axes.annotate(
+            f"{row['model']} {row['precision']}, batch {row['batch']}",
+            (per_picture_ms(row), srcc_of(row)),
+            xytext=(6, 8 if i % 2 == 0 else -14),
+            textcoords="offset points",
+            fontsize=8,
+        )

@@ -1,0 +1,93 @@
+"""A point on the latency/accuracy curve: a model, what runs it, and how pictures reach it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from crossiqa_edge.errors import ArtefactError, BackendError, ConfigError
+from crossiqa_edge.runtime.scorer import Scorer
+
+
+@dataclass(frozen=True, order=True)
+class Point:
+    """What a user chooses.
+
+    Attributes:
+        model: name or path, as ``Scorer.load`` takes it; the precision is the file's.
+        backend: key of ``crossiqa_edge.runtime.select.BACKENDS``.
+        batch: pictures in one inference.
+        sampling: ``fragments`` or ``crops``.
+        crops: windows a picture where sampling is ``crops``, else 1.
+        threads: of one inference; None is the backend's own choice.
+    """
+
+    model: str
+    backend: str
+    batch: int = 1
+    sampling: str = "fragments"
+    crops: int = 1
+    threads: int | None = None
+
+    def __str__(self) -> str:
+        windows = f" x {self.crops}" if self.sampling == "crops" else ""
+        threads = "" if self.threads is None else f", {self.threads} threads"
+        return f"{self.model} {self.backend} batch {self.batch}, {self.sampling}{windows}{threads}"
+
+    def open(self) -> Scorer:
+        """An open model; errors as of ``Scorer.load``."""
+        return Scorer.load(
+            self.model,
+            backend=self.backend,
+            sampling=self.sampling,
+            crops=self.crops,
+            threads=self.threads,
+        )
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A point that cannot be measured here, and why."""
+
+    point: Point
+    reason: str
+
+
+def grid(
+    models: Sequence[str],
+    backends: Sequence[str],
+    batches: Sequence[int] = (1,),
+    samplings: Sequence[tuple[str, int]] = (("fragments", 1),),
+    threads: Sequence[int | None] = (None,),
+) -> list[Point]:
+    """All combinations; ``samplings`` are (name, crops) pairs."""
+    combined = product(models, backends, batches, samplings, threads)
+    return [Point(model, backend, batch, *how, count) for model, backend, batch, how, count in combined]
+
+
+def open_all(points: Iterable[Point]) -> tuple[dict[Point, Scorer], list[Refused]]:
+    """Open every point that this machine can run; the others come with the reason why not.
+
+    Raises:
+        ConfigError: none can be run.
+    """
+    opened: dict[Point, Scorer] = {}
+    refused: list[Refused] = []
+    for point in points:
+        scorer = _opened(point)
+        if isinstance(scorer, Scorer):
+            opened[point] = scorer
+        else:
+            refused.append(Refused(point, scorer))
+    if not opened:
+        reasons = "; ".join(dict.fromkeys(item.reason for item in refused)) or "no points were given"
+        raise ConfigError(f"nothing can be measured here: {reasons}")
+    return opened, refused
+
+
+def _opened(point: Point) -> Scorer | str:
+    try:
+        return point.open()
+    except (ArtefactError, BackendError) as error:
+        return str(error)

@@ -1,0 +1,180 @@
+"""``crossiqa bench``: latency and accuracy of models, backends and batches, side by side on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from crossiqa_edge.cli.console import complain
+from crossiqa_edge.errors import ConfigError
+from crossiqa_edge.runtime.select import BACKENDS
+from crossiqa_edge.weights import available
+
+_SAMPLINGS = {"fragments": ("fragments", 1), "crops": ("crops", 5)}
+
+
+@click.group(invoke_without_command=True)
+@click.option("--model", "models", multiple=True, metavar="NAME|FILE", help="Repeat.  [default: all shipped]")
+@click.option(
+    "--backend",
+    "backends",
+    multiple=True,
+    type=click.Choice([*BACKENDS]),
+    help="Repeat.  [default: all that run here]",
+)
+@click.option(
+    "--batch",
+    "batches",
+    multiple=True,
+    type=click.IntRange(min=1),
+    default=(1, 8),
+    show_default=True,
+    help="Pictures in one inference; repeat.",
+)
+@click.option(
+    "--sampling",
+    "samplings",
+    multiple=True,
+    type=click.Choice([*_SAMPLINGS]),
+    default=("fragments",),
+    show_default=True,
+    help="Repeat.",
+)
+@click.option(
+    "--threads", multiple=True, type=click.IntRange(min=1), help="Of one inference; repeat.  [default: all]"
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=5.0,
+    show_default=True,
+    help="Timing of each point.",
+)
+@click.option(
+    "--rounds", type=click.IntRange(min=8), default=20, show_default=True, help="Turns of each point."
+)
+@click.option(
+    "--data",
+    metavar="NAME=PATH",
+    help="Data set to measure accuracy on, as in crossiqa evaluate.  [default: the built-in probe]",
+)
+@click.option("--limit", type=click.IntRange(min=3), help="Use that many of its pictures, evenly spread.")
+@click.option("--no-cold", is_flag=True, help="Leave out cold starts and peak memory.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), metavar="FILE.jsonl", help="Append the rows here."
+)
+@click.option("--report", type=click.Path(path_type=Path), metavar="FILE.html", help="Write a report.")
+@click.option("--json", "as_json", is_flag=True, help="Rows as JSON lines instead of a table.")
+@click.pass_context
+def command(context: click.Context, **options: object) -> None:
+    """Measure latency and accuracy of points on the trade-off curve.
+
+    Every combination of the options is a point; all are timed in turns, so that a machine whose speed
+    drifts treats them alike. Without --data, accuracy is that on a small built-in probe, which tells
+    whether a precision or backend loses ranks, not how good a model is.
+    """
+    if context.invoked_subcommand is None:
+        _run(**options)  # type: ignore[arg-type]
+
+
+def _run(
+    models: tuple[str, ...],
+    backends: tuple[str, ...],
+    batches: tuple[int, ...],
+    samplings: tuple[str, ...],
+    threads: tuple[int, ...],
+    seconds: float,
+    rounds: int,
+    data: str | None,
+    limit: int | None,
+    no_cold: bool,
+    out: Path | None,
+    report: Path | None,
+    as_json: bool,
+) -> None:
+    import json
+
+    from crossiqa_edge.bench.measure import measure
+    from crossiqa_edge.bench.point import grid, open_all
+    from crossiqa_edge.bench.probe import Judged, probe_set
+    from crossiqa_edge.bench.rows import append
+    from crossiqa_edge.bench.tables import caption, result_cells, text
+
+    how = [_SAMPLINGS[name] for name in samplings]
+    points = grid(models or available(), backends or tuple(BACKENDS), batches, how, threads or (None,))
+    opened, refused = open_all(points)
+    for reason in dict.fromkeys(item.reason for item in refused):
+        complain(f"left out: {reason}")
+    if data is None:
+        judged = Judged.of(probe_set(), limit)
+    else:
+        from crossiqa_edge.cli.dataspec import open_spec
+
+        judged = Judged.of(open_spec(data), limit)
+    rows = measure(opened, judged, seconds=seconds, rounds=rounds, cold=not no_cold, on_step=complain)
+    if out is not None:
+        append(out, rows)
+    if as_json:
+        click.echo("\n".join(map(json.dumps, rows)))
+    else:
+        click.echo(text(result_cells(rows)))
+        complain(caption(rows))
+    if report is not None:
+        _report(rows, report)
+
+
+def _report(rows: list[dict[str, object]], path: Path) -> None:
+    from crossiqa_edge.bench.report import write_report
+
+    write_report(rows, path)
+    complain(f"report written to {path} and {path.with_suffix('.png')}")
+
+
+@command.command()
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+@click.option("--fail-slower", is_flag=True, help="Exit with 1 if any point became slower.")
+@click.option(
+    "--fail-srcc",
+    type=click.FloatRange(min=0),
+    metavar="LOSS",
+    help="Exit with 1 if one lost more SRCC than LOSS.",
+)
+def compare(before: Path, after: Path, fail_slower: bool, fail_srcc: float | None) -> int:
+    """Compare the last runs of two result files, point by point.
+
+    Times are relative to a calibration loop measured in each run, so the two may come from different
+    machines of one kind. A difference within the noise is called the same.
+    """
+    from crossiqa_edge.bench.comparison import compare_runs
+    from crossiqa_edge.bench.rows import latest_run, read
+    from crossiqa_edge.bench.tables import change_cells, text
+
+    changes = compare_runs(latest_run(read(before)), latest_run(read(after)))
+    click.echo(text(change_cells(changes)))
+    slower = fail_slower and any(change.verdict == "slower" for change in changes)
+    lost = fail_srcc is not None and any((change.srcc_change or 0.0) < -fail_srcc for change in changes)
+    return int(slower or lost)
+
+
+@command.command()
+@click.argument("results", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE.html", help="Write HTML and PNG.")
+@click.option("--markdown", is_flag=True, help="Print the table as Markdown.")
+def report(results: Path, out: Path | None, markdown: bool) -> None:
+    """Show the last run of a result file: as a page with a plot, as Markdown, or as a table."""
+    from crossiqa_edge.bench.rows import latest_run, read
+    from crossiqa_edge.bench.tables import result_cells, text
+
+    if out is not None and out.suffix != ".html":
+        raise ConfigError(f"{out}: the report is a page; give a name that ends in .html")
+    rows = latest_run(read(results))
+    if markdown:
+        from crossiqa_edge.bench.report import report_markdown
+
+        click.echo(report_markdown(rows), nl=False)
+    else:
+        click.echo(text(result_cells(rows)))
+    if out is not None:
+        _report(rows, out)

@@ -1,0 +1,105 @@
+"""A whole small measurement with a graph of a few nodes, whose score is known."""
+
+import json
+
+import numpy as np
+import pytest
+
+from crossiqa_edge.bench.energy import Spent
+from crossiqa_edge.bench.measure import Call, energy, measure
+from crossiqa_edge.bench.point import Point, grid, open_all
+from crossiqa_edge.bench.probe import Judged, digest, input_files, probe_set
+from crossiqa_edge.bench.timing import Timing
+from crossiqa_edge.errors import ConfigError
+
+
+@pytest.fixture
+def judged():
+    """Flat pictures; brighter ones are liked better, and the tiny graph scores brightness."""
+    levels = np.linspace(20, 230, 12)
+    frames = tuple(np.full((64, 80, 3), level, np.uint8) for level in levels)
+    return Judged("flat pictures", frames, levels / 255)
+
+
+@pytest.fixture
+def rows(tiny_onnx, judged):
+    points = grid([str(tiny_onnx)], ["onnxruntime"], batches=(1, 3))
+    opened, refused = open_all(points)
+    assert refused == []
+    return measure(opened, judged, seconds=0.05, rounds=8)
+
+
+def test_rows_hold_latency_accuracy_stages_and_cold_start(rows):
+    assert [row["batch"] for row in rows] == [1, 3]
+    for row in json.loads(json.dumps(rows)):
+        times = row["latency_ms"]
+        assert 0 < times["p50"] <= times["p90"] <= times["p99"] <= times["max"]
+        assert row["p50_interval_ms"][0] <= times["p50"] <= row["p50_interval_ms"][1]
+        assert row["pictures_per_s"] == pytest.approx(1e3 * row["batch"] / times["p50"], rel=0.01)
+        assert row["calls"] >= 8
+        assert row["accuracy"] == {"set": "flat pictures", "n": 12, "srcc": 1.0, "plcc": 1.0, "krcc": 1.0}
+        assert set(row["stages_ms"]) == {"decode", "sample", "infer"}
+        assert row["cold"]["first_ms"] > 0
+        assert row["cold"]["peak_rss_mb"] is None or 10 < row["cold"]["peak_rss_mb"] < 2000
+        assert row["calibration_ms"] > 0
+    assert rows[0]["run"] == rows[1]["run"]
+
+
+def test_a_point_that_cannot_run_is_left_out_with_its_reason(tiny_onnx, tmp_path):
+    opened, refused = open_all(grid([str(tiny_onnx), str(tmp_path / "absent.onnx")], ["onnxruntime"]))
+    assert [point.model for point in opened] == [str(tiny_onnx)]
+    assert "no such file" in refused[0].reason
+    with pytest.raises(ConfigError, match="no such file"):
+        open_all([Point("absent.onnx", "onnxruntime")])
+
+
+def test_calls_go_round_through_all_inputs(tiny_onnx, judged):
+    files = input_files(judged, 5)
+    call = Call(Point(str(tiny_onnx), "onnxruntime", batch=2).open(), 2, files)
+    for _ in range(5):
+        call()
+    assert len(call.stages) == 10
+    assert digest(files) != digest(files[::-1])
+
+
+def test_a_failing_input_is_no_fast_call(tiny_onnx):
+    call = Call(Point(str(tiny_onnx), "onnxruntime").open(), 1, [b"not a picture"])
+    with pytest.raises(Exception, match="picture"):
+        call()
+
+
+def test_energy_is_shared_among_the_pictures(monkeypatch):
+    class Watt:
+        name = "a counter"
+        spent = 0.0
+
+        def joules(self):
+            return self.spent
+
+    class Fake:
+        batch = 4
+
+        def __init__(self, counter):
+            self.counter, self.calls = counter, 0
+
+        def __call__(self):
+            self.counter.spent += 2.0
+            self.calls += 1
+
+    monkeypatch.setattr("crossiqa_edge.bench.measure._ENERGY_SECONDS", 0.01)
+    counter = Watt()
+    assert energy(counter, Fake(counter)) == pytest.approx(500.0)
+    assert energy(None, Fake(counter)) is None
+    assert Spent().joules is None
+
+
+def test_the_probe_is_whole_and_labelled():
+    found = probe_set()
+    assert len(found) == 500
+    assert len({sample.reference for sample in found.samples}) == 4
+    few = Judged.of(found, 4)
+    assert len(few.frames) == 4 == len({frame.tobytes() for frame in few.frames})
+
+
+def test_timing_of_one_call_has_an_interval():
+    assert Timing((np.array([3.0]),) * 8).interval() == (3.0, 3.0)

@@ -1,0 +1,77 @@
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from crossiqa_edge.bench.roofline import Peak, Work, copy_bandwidth, count, gemm_flops, place
+from crossiqa_edge.errors import ArtefactError
+from crossiqa_edge.model.family import family_size
+from crossiqa_edge.weights import find
+
+
+def product_graph(path, inner=8, *, known=True):
+    """uint8 (batch, 4, 4, 3) -> (batch, 4, 4, 5) by one product with a (3, 5) matrix, after a cast."""
+    nodes = [
+        helper.make_node("Cast", ["views"], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("MatMul", ["x", "w"], ["score"]),
+    ]
+    shape = ["batch", 4, 4, 3] if known else None
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("views", TensorProto.UINT8, ["batch", 4, 4, 3])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["batch", 4, 4, 5])],
+        [numpy_helper.from_array(np.zeros((3, 5), np.float32), "w")],
+    )
+    if shape is None:
+        graph.input[0].type.tensor_type.shape.dim[3].ClearField("dim_value")
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), path)
+    return path
+
+
+def test_one_product_is_counted_by_hand(tmp_path):
+    work = count(product_graph(tmp_path / "m.onnx"))
+    assert work.flops == 2 * 16 * 3 * 5
+    assert work.weight_bytes == 4 * 15
+    assert work.activation_bytes == 4 * 16 * (3 + 5)
+
+
+def test_a_graph_that_hides_its_shapes_is_refused(tmp_path):
+    with pytest.raises(ArtefactError, match="not known"):
+        count(product_graph(tmp_path / "m.onnx", known=False))
+
+
+def test_the_shipped_model_has_the_operations_of_its_shape():
+    """Blocks 24 w^2 a token and 4 n w of attention a token, and the embedding's three levels."""
+    size = family_size("nano")
+    width, tokens, patches = size.width, 197, 196
+    blocks = size.depth * tokens * (24 * width**2 + 4 * tokens * width)
+    embedding = 2 * patches * (64 * 12 * 32 + 16 * 128 * 64 + 1024 * width)
+    head = 2 * width
+    assert count(find("nano")).flops == pytest.approx(blocks + embedding + head, rel=0.001)
+
+
+def test_the_roof_is_the_lower_of_two_lines():
+    peak = Peak(flops=100e9, bandwidth=10e9)
+    assert peak.attainable(5) == 50e9
+    assert peak.attainable(50) == 100e9
+
+
+@pytest.mark.parametrize(("activation", "limit"), [(1_000, "arithmetic"), (1_000_000, "memory")])
+def test_the_limit_is_named(activation, limit):
+    work = Work(flops=1_000_000, weight_bytes=10_000, activation_bytes=activation)
+    reached = place(work, Peak(100e9, 10e9), views=8, milliseconds=1.0)
+    assert reached.flops == pytest.approx(8e9)
+    assert reached.limit.startswith(limit)
+    assert reached.share == pytest.approx(8e9 / min(100e9, 10e9 * work.intensity(8)))
+
+
+def test_weights_are_read_once_a_batch():
+    work = Work(flops=100, weight_bytes=90, activation_bytes=10)
+    assert work.intensity(1) == pytest.approx(1.0)
+    assert work.intensity(10) == pytest.approx(1000 / 190)
+
+
+def test_peaks_are_measured():
+    assert gemm_flops(side=128) > 1e7
+    assert copy_bandwidth(1 << 20) > 1e7
