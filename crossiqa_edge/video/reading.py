@@ -1,0 +1,206 @@
+"""``Reading``: one opening of a container, from its first frame to wherever it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from time import perf_counter
+from typing import Any
+
+from av.error import FFmpegError
+
+from crossiqa_edge.errors import InputError
+from crossiqa_edge.imaging.sampling import Frame
+from crossiqa_edge.imaging.yuv import Planes
+from crossiqa_edge.video.address import CAMERA, FILE, GSTREAMER, PIPE, STREAM, Address
+from crossiqa_edge.video.decoder import open_container, said
+from crossiqa_edge.video.frames import SourceFacts
+from crossiqa_edge.video.planes import full_range_of, matrix_of, picture_of, rotation_of
+
+_PATIENCE = 250  # damaged frames at the beginning, as after joining a broadcast, until a source is given up
+_TS_PACKET = 188  # bytes; a transport stream that ends inside one was cut off
+# Containers whose header tells how long the video is; others' durations are guessed from the data there is.
+_TELLING = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A frame as the decoder gave it.
+
+    Attributes:
+        picture: None if it is damaged: what a decoder makes up for lost parts is not judged.
+        stamp, duration: seconds on the stream's own scale; None where the stream does not say.
+        decode_ms: what decoding took, without waiting for data.
+    """
+
+    picture: Planes | Frame | None
+    stamp: float | None
+    duration: float | None
+    decode_ms: float
+
+
+class ReadingError(Exception):
+    """Reading broke off; the message is one line without credentials."""
+
+
+class Reading:
+    """An open container with its first sound frame decoded, so that what it says of itself is checked.
+
+    Attributes:
+        facts: see ``SourceFacts``.
+        origin: the time stamp at which the stream says it begins, in seconds; None if it does not say.
+    """
+
+    def __init__(
+        self, address: Address, *, hardware: str, timeout: float, threads: int | None, start: float | None
+    ) -> None:
+        """Open ``address``; ``start``, in seconds, seeks to the key frame before it where that is possible.
+
+        Raises:
+            InputError: it cannot be opened, or gives no frame that can be judged.
+            ConfigError: unknown ``hardware``.
+        """
+        self._container, decoder = open_container(
+            address, hardware=hardware, timeout=timeout, threads=threads, low_delay=address.kind != FILE
+        )
+        try:
+            self._stream = self._container.streams.video[0]
+            self.origin = self._seconds(self._stream.start_time)
+            self._seek(start)
+            self._until = 0.0
+            decoding = self._decoding()
+            head, first = self._head(decoding, address.name)
+            self._frames = chain(head, decoding)
+            self.facts = self._facts(first, address, decoder)
+        except BaseException:
+            self._container.close()
+            raise
+
+    def frames(self) -> Iterator[Decoded]:
+        """Frames in order of presentation, up to the end.
+
+        Raises:
+            ReadingError: the connection or the file broke off.
+            InputError: in mid-stream the pictures became such as cannot be judged.
+        """
+        for frame, decode_ms in self._frames:
+            stamp = duration = None
+            if frame is not None:
+                stamp = self._seconds(frame.pts)
+                duration = self._seconds(getattr(frame, "duration", None) or None)
+                self._until = max(self._until, (stamp or 0.0) + (duration or 0.0))
+            sound = frame is not None and not frame.is_corrupt
+            yield Decoded(picture_of(frame) if sound else None, stamp, duration, decode_ms)
+
+    def shortfall(self) -> str | None:
+        """After the last frame of a file: why it is taken to be cut off; None if it is whole."""
+        form = self._container.format.name
+        if form == "mpegts" and self._container.size % _TS_PACKET:
+            return "ends inside a transport stream packet"
+        announced = self._announced() if form in _TELLING else None
+        if announced is None:
+            return None
+        until = self._until - (self.origin or 0.0)
+        frame = 1 / float(self._stream.average_rate or 25)
+        if announced - until <= 2 * frame + 0.1:
+            return None
+        return f"ends at {until:.2f} s of the {announced:.2f} s that its header announces"
+
+    def close(self) -> None:
+        """Close the container; only from the thread that iterates."""
+        self._container.close()
+
+    def _seconds(self, ticks: int | None) -> float | None:
+        base = self._stream.time_base
+        return None if ticks is None or base is None else float(ticks * base)
+
+    def _seek(self, start: float | None) -> None:
+        if not start:
+            return
+        try:
+            ticks = (start + (self.origin or 0.0)) / float(self._stream.time_base)
+            self._container.seek(int(ticks), stream=self._stream, backward=True)
+        except (FFmpegError, OSError):
+            pass  # what cannot be sought is read from its beginning
+
+    def _decoding(self) -> Iterator[tuple[Any, float]]:
+        """(frame, None if it could not be decoded; milliseconds it took), up to the end."""
+        spent = 0.0
+        for packet in self._packets():
+            start = perf_counter()
+            try:
+                frames = self._stream.decode(packet)
+            except (FFmpegError, OSError, ValueError):  # a damaged packet: the next may be sound
+                frames = [None]
+            spent += perf_counter() - start
+            for frame in frames:
+                yield frame, 1e3 * spent / len(frames)
+            spent = 0.0 if frames else spent
+
+    def _packets(self) -> Iterator[Any]:
+        """Packets, then None, which brings out what the decoder still holds; then the error, if any."""
+        broken: Exception | None = None
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.size:
+                    yield packet
+        except (FFmpegError, OSError) as error:
+            broken = error
+        yield None
+        if broken is not None:
+            raise ReadingError(said(broken)) from broken
+
+    def _head(self, decoding: Iterator[tuple[Any, float]], name: str) -> tuple[list[tuple[Any, float]], Any]:
+        """What is decoded up to the first sound frame, and that frame."""
+        head: list[tuple[Any, float]] = []
+        try:
+            for item in decoding:
+                head.append(item)
+                if item[0] is not None and not item[0].is_corrupt:
+                    picture_of(item[0])
+                    return head, item[0]
+                if len(head) >= _PATIENCE:
+                    break
+        except ReadingError as error:
+            raise InputError(f"{name}: broke off before its first frame ({error})") from error
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from error
+        raise InputError(f"{name}: gives no frame that is whole; check that it can be played")
+
+    def _facts(self, frame: Any, address: Address, decoder: str) -> SourceFacts:
+        upright = rotation_of(frame) % 180 == 0
+        stream = self._stream
+        rate = stream.average_rate or stream.guessed_rate
+        duration = self._announced()
+        remote = address.kind == STREAM and duration is None
+        return SourceFacts(
+            name=address.name,
+            codec=stream.codec_context.codec.canonical_name,
+            width=frame.width if upright else frame.height,
+            height=frame.height if upright else frame.width,
+            fps=float(rate) if rate else None,
+            frames=stream.frames or None,
+            duration=duration,
+            pixel_format=frame.format.name,
+            matrix=matrix_of(frame),
+            full_range=full_range_of(frame),
+            rotation=rotation_of(frame),
+            interlaced=bool(frame.interlaced_frame),
+            live=remote or address.kind in (CAMERA, PIPE, GSTREAMER),
+            decoder=decoder,
+        )
+
+    def _announced(self) -> float | None:
+        """Seconds of video as the container tells them, the video's own before those of the whole file."""
+        tag = self._stream.metadata.get("DURATION", "")  # Matroska's, for each track
+        parts = tag.strip("\0 ").split(":")
+        if len(parts) == 3:
+            try:
+                return 3600 * float(parts[0]) + 60 * float(parts[1]) + float(parts[2])
+            except ValueError:
+                pass
+        if self._stream.duration:
+            return self._seconds(self._stream.duration)
+        only = len(self._container.streams) == 1 and self._container.duration
+        return self._container.duration / 1e6 if only else None
