@@ -37,11 +37,15 @@ def read_private(path: Path, most: int) -> bytes:
         try:
             _refuse_shared_folder(os.fstat(folder), path.parent)
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            with os.fdopen(os.open(path.name, flags, dir_fd=folder), "rb") as stream:
-                _refuse_foreign_file(os.fstat(stream.fileno()), path)
-                data = stream.read(most + 1)
+            file = os.open(path.name, flags, dir_fd=folder)
         finally:
             os.close(folder)
+        try:
+            _refuse_foreign_file(os.fstat(file), path)
+            with os.fdopen(file, "rb", closefd=False) as stream:
+                data = stream.read(most + 1)
+        finally:
+            os.close(file)
     except FileNotFoundError as error:
         raise ArtefactError(f"{path}: no such file") from error
     except OSError as error:  # ELOOP: a link; the system's words for it would not help
