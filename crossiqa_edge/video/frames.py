@@ -96,14 +96,23 @@ class VideoFrame:
         return views
 
     def luma(self) -> npt.NDArray[np.uint8]:
-        """Brightness 0 (black) to 255 (white), (h, w), of points on a regular grid, at most 128 a side."""
-        step = max(1, -(-max(self.size) // 128))
-        if not isinstance(self.picture, Planes):
-            points = self.picture[step // 2 :: step, step // 2 :: step]
-            grey = points @ np.array([0.299, 0.587, 0.114], np.float32)
-            return np.rint(grey).astype(np.uint8)
-        points = self.picture.luma[step // 2 :: step, step // 2 :: step]
-        return to_rgb(replace(self.picture, luma=points, chroma=None))[..., 0]
+        """Luma of points on a regular grid, at most 128 a side; see ``luma_at``."""
+        step = -(-max(self.size) // 128)
+        return self.luma_at(slice(step // 2, None, step), slice(step // 2, None, step))
+
+    def luma_at(self, rows: slice, columns: slice) -> npt.NDArray[np.uint8]:
+        """Luma from 0 (black) to 255 (white) of the pixels in these rows and columns, uint8 (h, w)."""
+        if isinstance(self.picture, Planes):
+            return to_rgb(replace(self.picture, luma=self.picture.luma[rows, columns], chroma=None))[..., 0]
+        grey = self.picture[rows, columns] @ np.array([0.299, 0.587, 0.114], np.float32)
+        rounded: npt.NDArray[np.uint8] = np.rint(grey).astype(np.uint8)
+        return rounded
+
+    def cut(self, top: int, left: int, bottom: int, right: int) -> VideoFrame:
+        """The frame's part inside a box whose upper left corner lies on multiples of ``ALIGNMENT``."""
+        if isinstance(self.picture, Planes):
+            return replace(self, picture=self.picture.cut(top, left, bottom - top, right - left))
+        return replace(self, picture=self.picture[top:bottom, left:right])
 
 
 @dataclass(frozen=True, slots=True)

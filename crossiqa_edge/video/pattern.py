@@ -32,9 +32,9 @@ class PatternSource:
         if found is None:
             raise InputError(f"{address.name}: write testpattern:, or for instance testpattern:1280x720@30")
         width, height, fps = int(found[1] or 640), int(found[2] or 360), int(found[3] or 30)
-        if not (MIN_SIDE <= min(width, height) and max(width, height) <= 7680 and fps):
+        if min(width, height) < MIN_SIDE or max(width, height) > _LARGEST or not fps:
             raise InputError(
-                f"{address.name}: sides of {MIN_SIDE} to 7680 pixels and at least 1 frame a second"
+                f"{address.name}: sides are {MIN_SIDE} to {_LARGEST} pixels, at least 1 frame a second"
             )
         self._picture = photo_like(0, height + 2 * _SWING, width + 2 * _SWING)
         self._closed = False
