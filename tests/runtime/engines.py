@@ -42,6 +42,6 @@ def engine_header(**changes):
     return replace(header, **changes)
 
 
-def engine_bytes(key=None, **changes):
-    """A whole engine file, authenticated with ``key`` (the machine's by default)."""
-    return pack(engine_header(**changes), PLAN, key)
+def engine_bytes(secret=None, **changes):
+    """A whole engine file, authenticated with ``secret`` (the machine's by default)."""
+    return pack(engine_header(**changes), PLAN, secret)

@@ -33,7 +33,7 @@ def orin(monkeypatch):
 def put(name="one", data=None, **changes):
     path = engine_cache.cache_folder() / f"{name}.engine"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.write_bytes(engine_bytes(key=None, **changes) if data is None else data)
+    path.write_bytes(engine_bytes(**changes) if data is None else data)
     path.chmod(0o600)
     return path
 

@@ -1,0 +1,96 @@
+"""A CUDA device made of ordinary memory, on which nothing happens before somebody waits for it.
+
+Work is queued and done only when an event or stream is waited for, as late as real hardware may: reading
+a result too early, or filling a buffer that is still to be copied, gives wrong numbers here too.
+"""
+
+import ctypes
+
+import numpy as np
+
+from crossiqa_edge.errors import BackendError
+
+
+class FakeCuda:
+    def __init__(self):
+        self.memory = []  # keeps every buffer alive
+        self.queue = []  # of (event recorded, or None; work)
+        self.pending = set()  # events recorded that have not happened
+        self.graphs = []
+        self.capturing = None
+        self.launches = 0
+        self.closed = False
+        self.failing = False
+
+    def stream(self):
+        return 7
+
+    def event(self):
+        self.memory.append(object())
+        return 100 + len(self.memory)
+
+    def pinned(self, size):
+        buffer = np.full(size, 0xAB, np.uint8)
+        self.memory.append(buffer)
+        return buffer
+
+    def allocate(self, size):
+        return self.pinned(size).ctypes.data
+
+    def copy(self, target, source, size, stream):
+        assert stream == 7
+        if self.failing:
+            raise BackendError("CUDA: cudaMemcpyAsync failed")
+        self.enqueue(lambda: ctypes.memmove(target, source, size))
+
+    def enqueue(self, work, event=None):
+        (self.queue if self.capturing is None else self.capturing).append((event, work))
+
+    def record(self, event, stream):
+        self.pending.add(event)
+        self.enqueue(lambda: None, event)
+
+    def wait(self, event):
+        while event in self.pending:
+            self.step()
+
+    def synchronise(self, stream):
+        while self.queue:
+            self.step()
+
+    def step(self):
+        recorded, work = self.queue.pop(0)
+        work()
+        self.pending.discard(recorded)
+
+    def capture(self, stream, work):
+        self.capturing = []
+        work()
+        captured, self.capturing = self.capturing, None
+        self.graphs.append(captured)
+        return len(self.graphs) - 1
+
+    def launch(self, graph, stream):
+        self.launches += 1
+        self.queue.extend(self.graphs[graph])
+
+    def close(self):
+        self.closed = True
+
+
+class MeanContext:
+    """An engine whose score of a view is its mean byte / 255 * 100, like the tiny graph's."""
+
+    def __init__(self, cuda, size):
+        self.cuda, self.size, self.batches = cuda, size, []
+
+    def enqueue(self, batch, views, scores, stream):
+        self.batches.append(batch)
+        count = batch * self.size * self.size * 3
+
+        def work():
+            pixels = np.ctypeslib.as_array((ctypes.c_uint8 * count).from_address(views))
+            result = (pixels.reshape(batch, -1).mean(1) / 2.55).astype(np.float32)
+            ctypes.memmove(scores, result.ctypes.data, result.nbytes)
+
+        self.cuda.enqueue(work)

@@ -1,0 +1,42 @@
+"""The calls into the CUDA bindings: without a driver each fails as ours, and none for its arguments."""
+
+import pytest
+
+from crossiqa_edge.errors import BackendError
+from crossiqa_edge.runtime import devices
+from crossiqa_edge.runtime.cuda import CudaRuntime
+
+pytest.importorskip("cuda.bindings", reason="needs cuda-bindings")
+pytestmark = pytest.mark.skipif(
+    devices.device() is not None, reason="handles made up here are for no real GPU"
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("stream", ()),
+        ("event", ()),
+        ("pinned", (16,)),
+        ("allocate", (16,)),
+        ("copy", (0, 0, 16, 0)),
+        ("record", (0, 0)),
+        ("wait", (0,)),
+        ("synchronise", (0,)),
+        ("capture", (0, lambda: None)),
+        ("launch", (0, 0)),
+    ],
+)
+def test_every_call_reaches_the_library_and_its_error_comes_back(method, arguments):
+    with pytest.raises(
+        BackendError, match=r"^CUDA: cuda\w+ failed with cudaError\w+; see `crossiqa doctor`$"
+    ):
+        getattr(CudaRuntime(), method)(*arguments)
+
+
+def test_closing_without_having_made_anything():
+    CudaRuntime().close()
+
+
+def test_there_is_no_device():
+    assert devices.device() is None

@@ -1,0 +1,142 @@
+"""Staging, graphs and the ring of slots, on a device that does everything as late as it may."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from fake_cuda import FakeCuda, MeanContext
+
+from crossiqa_edge.errors import BackendError
+from crossiqa_edge.runtime.plan_runner import PlanRunner, batch_sizes, chunks, device_views
+
+SIZE = 16
+
+
+@pytest.fixture
+def cuda():
+    return FakeCuda()
+
+
+@pytest.fixture
+def runner(cuda):
+    return PlanRunner(cuda, MeanContext(cuda, SIZE), (1, 4, 6), SIZE)
+
+
+def some_views(count, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, SIZE, SIZE, 3), np.uint8)
+
+
+def expected(views):
+    return views.reshape(len(views), -1).mean(1) / 2.55
+
+
+@pytest.mark.parametrize("count", [1, 3, 6, 7, 12, 13, 40])
+def test_scores_whatever_the_number_of_views(runner, count):
+    views = some_views(count)
+    for _ in range(2):  # the second time with captured graphs
+        scores = runner.run(views)
+        assert (scores.dtype, scores.shape) == (np.float32, (count,))
+        np.testing.assert_allclose(scores, expected(views), rtol=1e-5)
+
+
+def test_scores_of_views_that_are_not_contiguous(runner):
+    views = some_views(5)[:, ::-1]
+    np.testing.assert_allclose(runner.run(views), expected(views), rtol=1e-5)
+
+
+def test_a_graph_is_captured_once_per_slot_and_size(runner, cuda):
+    for _ in range(3):
+        runner.run(some_views(17))  # 6 + 6 + 5: both slots at 6, and 5 rounded up to 6
+    assert len(cuda.graphs) == 2
+    assert cuda.launches == 9
+    runner.run(some_views(2))
+    assert len(cuda.graphs) == 3
+
+
+def test_padding_is_not_scored_as_views(runner):
+    runner.run(some_views(6))
+    views = some_views(5, seed=1)
+    np.testing.assert_allclose(runner.run(views), expected(views), rtol=1e-5)
+
+
+def test_views_on_the_device_are_copied_from_there(runner):
+    views = some_views(9)
+    found = device_views(as_device_array(views), SIZE)
+    np.testing.assert_allclose(runner.run(found), expected(views), rtol=1e-5)
+
+
+def test_a_failure_leaves_the_runner_usable(runner, cuda):
+    cuda.failing = True
+    with pytest.raises(BackendError, match="cudaMemcpyAsync"):
+        runner.run(some_views(3))
+    cuda.failing = False
+    views = some_views(3)
+    np.testing.assert_allclose(runner.run(views), expected(views), rtol=1e-5)
+    assert cuda.queue == []
+
+
+def test_closed_it_says_so(runner, cuda):
+    runner.close()
+    runner.close()
+    assert cuda.closed
+    with pytest.raises(BackendError, match="closed"):
+        runner.run(some_views(1))
+
+
+@pytest.mark.parametrize(
+    ("profile", "sizes"),
+    [
+        ((1, 8, 32), (1, 2, 4, 8, 16, 32)),
+        ((1, 3, 12), (1, 2, 3, 4, 8, 12)),
+        ((1, 1, 1), (1,)),
+        ((5, 5, 5), (5,)),  # an accelerator's plan
+    ],
+)
+def test_batch_sizes(profile, sizes):
+    assert batch_sizes(profile) == sizes
+
+
+def test_chunks_cover_everything_once():
+    assert list(chunks(13, 6)) == [(0, 6), (6, 6), (12, 1)]
+    assert list(chunks(6, 6)) == [(0, 6)]
+
+
+def as_device_array(views, **changes):
+    interface = {
+        "shape": views.shape,
+        "typestr": "|u1",
+        "data": (views.ctypes.data, False),
+        "strides": None,
+        "version": 3,
+    }
+    return SimpleNamespace(__cuda_array_interface__={**interface, **changes})
+
+
+class TestDeviceViews:
+    def test_what_is_not_on_the_device_is_left_alone(self):
+        assert device_views(some_views(1), SIZE) is None
+
+    def test_address_count_and_stream(self):
+        views = some_views(3)
+        found = device_views(as_device_array(views, stream=2), SIZE)
+        assert (found.address, found.count, found.stream) == (views.ctypes.data, 3, 2)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"typestr": "<f4"},
+            {"typestr": "|i1"},
+            {"shape": (3, 3, SIZE, SIZE)},
+            {"shape": (0, SIZE, SIZE, 3)},
+            {"shape": (SIZE, SIZE, 3)},
+        ],
+    )
+    def test_refuses_other_types_and_shapes(self, change):
+        with pytest.raises(BackendError, match="uint8"):
+            device_views(as_device_array(some_views(3), **change), SIZE)
+
+    def test_refuses_what_is_not_contiguous(self):
+        views = some_views(2)
+        assert device_views(as_device_array(views, strides=views.strides), SIZE)
+        with pytest.raises(BackendError, match="contiguous"):
+            device_views(as_device_array(views, strides=views[:, ::-1].strides), SIZE)
