@@ -7,9 +7,7 @@ from crossiqa_edge.runtime import devices
 from crossiqa_edge.runtime.cuda import CudaRuntime
 
 pytest.importorskip("cuda.bindings", reason="needs cuda-bindings")
-pytestmark = pytest.mark.skipif(
-    devices.device() is not None, reason="handles made up here are for no real GPU"
-)
+pytestmark = pytest.mark.skipif(devices.device() is not None, reason="made-up handles are for no real GPU")
 
 
 @pytest.mark.parametrize(
@@ -28,9 +26,7 @@ pytestmark = pytest.mark.skipif(
     ],
 )
 def test_every_call_reaches_the_library_and_its_error_comes_back(method, arguments):
-    with pytest.raises(
-        BackendError, match=r"^CUDA: cuda\w+ failed with cudaError\w+; see `crossiqa doctor`$"
-    ):
+    with pytest.raises(BackendError, match=r"^CUDA: cuda\w+ failed with cudaError\w+; see `crossiqa doctor`"):
         getattr(CudaRuntime(), method)(*arguments)
 
 
