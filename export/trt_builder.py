@@ -13,6 +13,7 @@ from typing import Any
 
 from crossiqa_edge.errors import ArtefactError, BackendError, ConfigError
 from crossiqa_edge.export.targets import Options, Progress
+from crossiqa_edge.export.trt_graph import for_tensorrt
 from crossiqa_edge.export.trt_layers import Layer, read_layers
 from crossiqa_edge.export.trt_progress import Phases, monitor
 from crossiqa_edge.runtime.devices import RUNTIMES, absence, device
@@ -67,7 +68,7 @@ def compile_plan(
     builder = _builder(api, log, runtime)
     network = builder.create_network(_strongly_typed(api))
     parser = api.OnnxParser(network, log.logger(api))
-    if not parser.parse(graph):
+    if not parser.parse(for_tensorrt(graph)):
         raise ArtefactError(f"{where}: {runtime} does not take this graph: {log.first_error()}")
     phases = Phases(progress)
     config = builder.create_builder_config()
