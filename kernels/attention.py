@@ -48,7 +48,7 @@ def attention(qkv: Tensor, mask: Tensor | None = None, *, scale: float | None = 
 def attention_reference(qkv: Tensor, mask: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:
     """(out, log_sum) by the formula, computed in float32 (float64 where ``qkv`` is).
 
-    log_sum (B, H, N) is log2 of the sum of exp2 of a query's scores in units of log2, +inf where no key counts.
+    log_sum (B, H, N) is log2 of the sum of exp(scale * score) over the keys that count, +inf where none does.
     """
     query, key, value = _split_heads(qkv, mask)
     scores = query @ key.mT * (scale / math.log(2))

@@ -14,6 +14,8 @@ float32.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import triton
 import triton.language as tl
@@ -21,13 +23,14 @@ from torch import Tensor
 
 from crossiqa_edge.kernels.attention_tiles import AttentionTile, forward_tile
 from crossiqa_edge.kernels.device import DTYPES, architecture, dot_precision
+from crossiqa_edge.kernels.spec import KernelSpec, Workload
 
 LOG2_E: tl.constexpr = tl.constexpr(1.4426950408889634)
 
 
 @triton.jit
 def load_rows(base, row, stride, present, DIM: tl.constexpr, MASKED: tl.constexpr):
-    """(rows, DIM) elements, adjacent within a row and ``stride`` apart between rows; 0 where not ``present``."""
+    """(rows, DIM) elements, adjacent within a row, rows ``stride`` apart; 0 where not ``present``."""
     place = base + row[:, None] * stride + tl.arange(0, DIM)[None, :]
     if MASKED:
         return tl.load(place, mask=present[:, None], other=0.0)
@@ -36,7 +39,7 @@ def load_rows(base, row, stride, present, DIM: tl.constexpr, MASKED: tl.constexp
 
 @triton.jit
 def present_rows(row, tokens, keep_pointer, MASKED: tl.constexpr):
-    """Which tokens exist and count: ``keep_pointer`` is a row of the mask, or None; MASKED: some may not exist."""
+    """Which tokens exist and count. ``keep_pointer``: a mask's row or None; MASKED: some may not exist."""
     present = row < tokens
     if keep_pointer is not None:
         if MASKED:
@@ -63,7 +66,7 @@ def _attend(
     MASKED: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """Take the keys and values at ``row`` into the running maximum, sum and weighted sum of a block of queries."""
+    """Take the keys and values at ``row`` into the running maximum, sum and weighted sum of the queries."""
     SOME: tl.constexpr = MASKED or keep_pointer is not None
     present = present_rows(row, tokens, keep_pointer, MASKED)
     key = load_rows(key_base, row, stride, present, DIM, SOME)
@@ -191,3 +194,31 @@ def with_adjacent_heads(qkv: Tensor) -> Tensor:
     _, tokens, _, heads, dim = qkv.shape
     fits = (tokens - 1) * qkv.stride(1) + 3 * heads * dim < 2**31
     return qkv if qkv.stride()[2:] == (heads * dim, dim, 1) and fits else qkv.contiguous()
+
+
+def specs(workload: Workload) -> Iterator[KernelSpec]:
+    """The form that inference takes: no mask, no ``log_sum``, ``qkv`` contiguous."""
+    dtype, dim, row = workload.dtype, workload.head_dim, 3 * workload.width
+    tile = forward_tile(workload.architecture, workload.tokens, dim, dtype)
+    yield KernelSpec(
+        name="attention",
+        function=attention_kernel,
+        signature={
+            **{"qkv_pointer": f"*{dtype}", "out_pointer": f"*{dtype}"},
+            **{"tokens": "i32", "heads": "i32", "batch_stride": "i32", "token_stride": "i32"},
+        },
+        constants={
+            **{"keep_pointer": None, "log_sum_pointer": None, "SCALE": dim**-0.5, "DIM": dim},
+            **{"BLOCK": tile.block, "STEP": tile.step, "REST": tile.rest, "PRECISION": "ieee"},
+        },
+        grid=((("tokens", tile.block),), (("heads", 1),), (("batch", 1),)),
+        sizes={
+            **{"tokens": workload.tokens, "heads": workload.heads, "batch": workload.batch},
+            **{"batch_stride": workload.tokens * row, "token_stride": row},
+        },
+        aligned=("batch_stride", "token_stride"),
+        warps=tile.warps,
+        stages=tile.stages,
+        matrix=dtype != "fp32",  # in float32 ordinary cores multiply, unless torch is told to allow TF32
+        async_copy=tile.step > 0 and tile.stages > 1,
+    )

@@ -41,26 +41,27 @@ class AttentionTile:
 def forward_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> AttentionTile:
     """The tile of ``attention_kernel``; ``dtype`` is fp16, bf16 or fp32."""
     if architecture < _AMPERE or dtype == "fp32":  # products on ordinary cores, operands in registers
-        block, step = {16: (64, 32), 32: (64, 32), 64: (32, 32), 128: (32, 16)}[head_dim]
-        return _cut(tokens, block, step, warps=8, stages=2 if architecture >= _AMPERE else 1)
+        block, step = {16: (32, 32), 32: (32, 32), 64: (16, 32), 128: (16, 16)}[head_dim]
+        return cut(tokens, block, step, warps=8, stages=2 if architecture >= _AMPERE else 1)
     if head_dim == 128:
         block, warps = (64, 4) if architecture >= _HOPPER else (32, 4)
-        return _cut(tokens, block, 32, warps, stages=2)
+        return cut(tokens, block, 32, warps, stages=2)
     if tokens <= WHOLE_ROW:
-        return _cut(tokens, 64, WHOLE_ROW + 1, warps=4, stages=1)
-    return _cut(tokens, 64, 64, warps=4, stages=3)
+        return cut(tokens, 64, WHOLE_ROW + 1, warps=4, stages=1)
+    return cut(tokens, 64, 64, warps=4, stages=3)
 
 
 def backward_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> AttentionTile:
     """The tile of both backward kernels, which hold four tiles where the forward pass holds two."""
     if architecture < _AMPERE or dtype == "fp32":
         block, step = {16: (32, 32), 32: (32, 32), 64: (32, 16), 128: (16, 16)}[head_dim]
-        return _cut(tokens, block, step, warps=8, stages=2 if architecture >= _AMPERE else 1)
+        return cut(tokens, block, step, warps=8, stages=2 if architecture >= _AMPERE else 1)
     block, step = (32, 16) if head_dim == 128 else (64, 32)
-    return _cut(tokens, block, step, warps=4, stages=2)
+    return cut(tokens, block, step, warps=4, stages=2)
 
 
-def _cut(tokens: int, block: int, step: int, warps: int, stages: int) -> AttentionTile:
+def cut(tokens: int, block: int, step: int, warps: int, stages: int) -> AttentionTile:
+    """The tile with these sizes over ``tokens`` tokens; where they are fewer than ``step``, all at once."""
     if tokens < step:
         return AttentionTile(block, 0, _padded(tokens), warps, stages=1)
     rest = tokens % step
