@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -186,11 +186,12 @@ class Scorer:
         per_view = 1e3 * (perf_counter() - start) / len(views)
         ends = np.cumsum([len(picture.views) for picture in pictures])
         return [
-            self._pool(part, {**picture.timings, "infer": per_view * len(part)})
+            self.pool(part, {**picture.timings, "infer": per_view * len(part)})
             for picture, part in zip(pictures, np.split(raw, ends[:-1]), strict=True)
         ]
 
-    def _pool(self, raw: Scores, timings: dict[str, float]) -> Score:
+    def pool(self, raw: Scores, timings: Mapping[str, float]) -> Score:
+        """The score of one picture out of those of its views, float32 (V,)."""
         value = float(raw.mean(dtype=np.float64))
         half = self.card.interval_half_width
         return Score(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Generator, Iterator
-from time import monotonic
+from time import monotonic, sleep
 
 from crossiqa_edge.errors import InputError
 from crossiqa_edge.video.clock import Clock
@@ -23,6 +22,7 @@ from crossiqa_edge.video.reading import Decoded, Reading, ReadingError
 from crossiqa_edge.video.results import GapEvent
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 10.0  # seconds between attempts to reopen; doubled each time
+_NAP = 0.1  # seconds of sleep between looks at whether to go on
 
 
 class ContainerSource:
@@ -45,19 +45,19 @@ class ContainerSource:
         self.end: SourceEnd | None = None
         self._reopen = reopen and self.facts.live
         self._patience = patience
-        self._closing = threading.Event()
+        self._closed = False
         self._clock = Clock(None if self.facts.live else self._reading.origin, self.facts.fps)
         self._index = 0  # of the next frame
         self._damaged: list[int] = []  # indices, the first and the last
 
     def close(self) -> None:
-        self._closing.set()
+        self._closed = True
 
     def __iter__(self) -> Iterator[VideoFrame | GapEvent]:
         try:
             while True:
                 broken = yield from self._read()
-                if self._closing.is_set():
+                if self._closed:
                     self.end = SourceEnd(STOPPED, "stopped")
                 elif not self._reopen:
                     self.end = self._final(broken)
@@ -73,7 +73,7 @@ class ContainerSource:
         try:
             for decoded in self._reading.frames():
                 yield from self._placed(decoded)
-                if self._closing.is_set():
+                if self._closed:
                     return None
         except (ReadingError, InputError) as error:
             return error
@@ -98,7 +98,7 @@ class ContainerSource:
         wait = _FIRST_WAIT
         self._reading.close()
         after = self._index - 1 if self._index else None
-        while not self._closing.wait(wait):
+        while self._waited(wait):
             try:
                 self._reading = self._open_reading()
             except InputError as error:
@@ -116,6 +116,13 @@ class ContainerSource:
         if self.end is None:
             self.end = SourceEnd(STOPPED, "stopped while it was away")
         yield GapEvent(after, self._clock.now, monotonic() - gone, reason)
+
+    def _waited(self, seconds: float) -> bool:
+        """Whether so long has passed without anybody closing the source."""
+        until = monotonic() + seconds
+        while not self._closed and (left := until - monotonic()) > 0:
+            sleep(min(left, _NAP))
+        return not self._closed
 
     def _final(self, broken: Exception | None) -> SourceEnd:
         """How a source ended that does not come back."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from crossiqa_edge.errors import ConfigError
 
 MODES = ("every-frame", "live")
+_EARLY = 0.01  # share of an interval by which a frame may come early: time stamps are rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +21,9 @@ class Policy:
             dropped for a newer one, and a stride is chosen that leaves time for those that follow.
         stride: score every n-th frame.
         fps: score at most so many frames a second of the source's own time.
-        start, end: score only frames with start <= pts < end, in seconds; a file is sought to ``start``.
-        batch: frames in one inference; None takes 8 for ``every-frame`` and 1 for ``live``.
+        start, end: score only frames with start <= pts < end, in seconds; a file is sought to ``start``,
+            and its frames are counted from the key frame found there.
+        batch: ``every-frame`` only: frames in one inference.
     """
 
     mode: str = "every-frame"
@@ -30,7 +32,7 @@ class Policy:
     fps: float | None = None
     start: float | None = None
     end: float | None = None
-    batch: int | None = None
+    batch: int = 8
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a value that makes no sense."""
@@ -56,7 +58,31 @@ class Policy:
         """Whether the scores must keep up with the source."""
         return self.mode == "live"
 
-    @property
-    def frames_an_inference(self) -> int:
-        """The batch that holds."""
-        return self.batch or (1 if self.live else 8)
+
+class Chooser:
+    """Says of each frame in turn whether the policy wants it scored."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._met = 0
+        self._due = 0.0
+
+    def before_start(self, pts: float) -> bool:
+        """Whether ``pts`` lies before the part that is to be scored."""
+        return self._policy.start is not None and pts < self._policy.start
+
+    def past_end(self, pts: float) -> bool:
+        """Whether ``pts`` lies after the part that is to be scored."""
+        return self._policy.end is not None and pts >= self._policy.end
+
+    def wants(self, pts: float) -> bool:
+        """Whether the frame at ``pts``, inside that part, is one that stride and fps leave."""
+        self._met += 1
+        if (self._met - 1) % self._policy.stride:
+            return False
+        if self._policy.fps is None:
+            return True
+        if pts < self._due - _EARLY / self._policy.fps:
+            return False
+        self._due = max(self._due, pts - 0.5 / self._policy.fps) + 1 / self._policy.fps
+        return True
