@@ -22,7 +22,7 @@ Clock = Callable[[], float]
 
 CONFIDENCE = 0.95
 MIN_ROUNDS = 8  # below this, resampled rounds say nothing about drift
-_RESAMPLES = 500
+_RESAMPLES = 200
 
 
 @dataclass(frozen=True)

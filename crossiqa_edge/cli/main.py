@@ -19,12 +19,14 @@ from crossiqa_edge.version import __version__
 
 # A verb's module is imported only when the verb is used: `crossiqa score` must not pay for torch.
 VERBS = {
-    "score": "score pictures, folders, globs and lists",
+    "score": "score pictures, clips, folders, globs and lists",
+    "watch": "score a camera, a stream or a pipe as it passes",
     "degrade": "apply a degradation to a picture, or list them all",
     "train": "pretrain or finetune a network",
     "evaluate": "measure a model against human opinion",
     "export": "turn trained weights into a verified ONNX file",
     "bench": "latency against accuracy on this machine",
+    "tune": "the most accurate way to score within a budget of time",
     "kernels": "compile a model's kernels ahead of time, without a GPU",
     "models": "list the models that can be loaded by name",
     "doctor": "report what this machine has, and what is missing",
