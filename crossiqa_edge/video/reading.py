@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from time import perf_counter
@@ -19,6 +20,9 @@ from crossiqa_edge.video.frames import SourceFacts
 from crossiqa_edge.video.planes import full_range_of, matrix_of, picture_of, rotation_of
 
 _PATIENCE = 250  # damaged frames at the beginning, as after joining a broadcast, until a source is given up
+# Seconds by which a seek goes further back where the one before landed too late, as in transport streams.
+_STEPS_BACK = (0.0, 5.0, 30.0, float("inf"))
+_BEFORE_ALL = -10.0
 _TS_PACKET = 188  # bytes; a transport stream that ends inside one was cut off
 # Containers whose header tells how long the video is; others' durations are guessed from the data there is.
 _TELLING = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
@@ -61,17 +65,16 @@ class Reading:
             InputError: it cannot be opened, or gives no frame that can be judged.
             ConfigError: unknown ``hardware``.
         """
+        self._until = 0.0
         self._container, decoder = open_container(
             address, hardware=hardware, timeout=timeout, threads=threads, low_delay=address.kind != FILE
         )
         try:
             self._stream = self._container.streams.video[0]
             self.origin = self._seconds(self._stream.start_time)
-            self._seek(start)
-            self._until = 0.0
-            decoding = self._decoding()
-            head, first = self._head(decoding, address.name)
-            self._frames = chain(head, decoding)
+            first = self._begin(address)
+            if start and self._container.duration and self.origin is not None:
+                first = self._sought(address, start, self.origin) or first
             self.facts = self._facts(first, address, decoder)
         except BaseException:
             self._container.close()
@@ -115,14 +118,35 @@ class Reading:
         base = self._stream.time_base
         return None if ticks is None or base is None else float(ticks * base)
 
-    def _seek(self, start: float | None) -> None:
-        if not start:
-            return
+    def _seek(self, stamp: float) -> bool:
+        """Go to the key frame before ``stamp``, in seconds; False where that cannot be done."""
         try:
-            ticks = (start + (self.origin or 0.0)) / float(self._stream.time_base)
-            self._container.seek(int(ticks), stream=self._stream, backward=True)
-        except (FFmpegError, OSError):
-            pass  # what cannot be sought is read from its beginning
+            ticks = int(stamp / float(self._stream.time_base))
+            self._container.seek(ticks, stream=self._stream, backward=True)
+        except (FFmpegError, OSError, ValueError):
+            return False
+        return True
+
+    def _sought(self, address: Address, start: float, origin: float) -> Any | None:
+        """Begin anew at the key frame before ``start``, and return that; None where that cannot be done."""
+        for step in _STEPS_BACK:
+            if not self._seek(origin + max(start - step, _BEFORE_ALL)):
+                return None
+            with suppress(InputError):  # too close to the end to find a key frame
+                first = self._begin(address, joining=True)
+                if (self._seconds(first.pts) or 0.0) - origin <= start or step == _STEPS_BACK[-1]:
+                    return first
+        return None
+
+    def _begin(self, address: Address, *, joining: bool = False) -> Any:
+        """Decode up to the first sound frame and return it; ``frames`` begins with it.
+
+        Where nothing is joined in its middle, ``frames`` begins with the damaged ones before it.
+        """
+        decoding = self._decoding()
+        head, first = self._head(decoding, address.name)
+        self._frames = chain(head[-1:] if joining or address.kind != FILE else head, decoding)
+        return first
 
     def _decoding(self) -> Iterator[tuple[Any, float]]:
         """(frame, None if it could not be decoded; milliseconds it took), up to the end."""
