@@ -7,6 +7,7 @@ Turing, where the head needs but one sum: so a product with a single column is s
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def _cast_first(graph: Any) -> None:
     first.attribute.extend(cast.attribute)
     movers[0].input[0] = first.output[0]
     movers[-1].output[0] = cast.output[0]
-    for before, after in zip(movers[:-1], movers[1:], strict=True):
+    for before, after in pairwise(movers):
         after.input[0] = before.output[0]
     graph.node.remove(cast)
     graph.node.insert(0, first)

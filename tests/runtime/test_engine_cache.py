@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
-from engines import engine_bytes, engine_key
+from engine_files import engine_bytes, engine_key
 
 from crossiqa_edge.errors import OutputError
 from crossiqa_edge.runtime import devices, engine_cache
 from crossiqa_edge.runtime.devices import Device
 
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -159,8 +159,8 @@ def test_obtain_refuses_a_folder_that_others_may_enter():
 
 _PROCESS = """
 import sys
-sys.path[:0] = sys.argv[1:3]
-from engines import engine_bytes, engine_key
+sys.path[:0] = sys.argv[1:2]
+from engine_files import engine_bytes, engine_key
 from crossiqa_edge.runtime import engine_cache
 
 def build():
@@ -174,7 +174,7 @@ print("done", flush=True)
 
 
 def process():
-    command = [sys.executable, "-c", _PROCESS, str(HERE), str(HERE.parent)]
+    command = [sys.executable, "-c", _PROCESS, str(TESTS)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from engines import KEY, PLAN, engine_bytes, engine_header, engine_key
+from engine_files import KEY, PLAN, engine_bytes, engine_header, engine_key
 
 from crossiqa_edge.errors import ArtefactError
 from crossiqa_edge.runtime import engine_file

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from engines import PLAN, engine_bytes, engine_key
+from engine_files import PLAN, engine_bytes, engine_key
 from fake_cuda import FakeCuda, MeanContext
 
 from crossiqa_edge.errors import ArtefactError, BackendError

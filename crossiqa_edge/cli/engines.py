@@ -1,0 +1,104 @@
+"""``crossiqa engines``: the TensorRT engines of this machine, whether they can be used, and why not."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from crossiqa_edge.cli.console import complain
+from crossiqa_edge.runtime import engine_cache
+from crossiqa_edge.runtime.engine_cache import Entry
+
+_PIPE_WIDTH = 200  # columns where nobody's terminal says how wide it is
+_MIB = 1 << 20
+
+
+@click.group()
+def command() -> None:
+    """List, verify and prune the engines that `crossiqa export --to tensorrt` keeps for this machine."""
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="A JSON list with the whole header of each engine.")
+def list_engines(as_json: bool) -> None:
+    """Show every engine, the newest first, with what it was built for and whether it can be used here."""
+    entries = engine_cache.entries()
+    if as_json:
+        click.echo(json.dumps([_record(entry) for entry in entries], indent=2))
+    elif entries:
+        _print_table(entries)
+    else:
+        click.echo(f"no engines in {engine_cache.cache_folder()}", err=True)
+
+
+@command.command()
+def verify() -> int:
+    """Check every engine: owner, rights, authenticity, and whether this machine can use it.
+
+    \b
+    Exit codes:
+      0  every engine can be used here
+      1  some cannot; the reason stands beside each
+    """
+    entries = engine_cache.entries()
+    for entry in entries:
+        click.echo(f"{entry.path}: {entry.obstacle or 'sound, made for this machine'}")
+    bad = sum(entry.obstacle is not None for entry in entries)
+    complain(f"{len(entries) - bad} of {len(entries)} engines can be used here")
+    return 1 if bad else 0
+
+
+@command.command()
+@click.option("--all", "everything", is_flag=True, help="Remove the usable ones too.")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+def prune(everything: bool, dry_run: bool) -> None:
+    """Remove engines that this machine will never load again; each is built anew when it is asked for.
+
+    An engine that only lacks a GPU at the moment stays.
+    """
+    doomed = [entry for entry in engine_cache.entries() if everything or entry.stale]
+    for entry in doomed:
+        click.echo(f"{entry.path}: {entry.obstacle or 'usable, removed as asked'}")
+        if not dry_run:
+            engine_cache.remove(entry)
+    freed = sum(entry.size for entry in doomed) / _MIB
+    complain(f"{'would free' if dry_run else 'freed'} {freed:.1f} MiB, {len(doomed)} engines")
+
+
+def _record(entry: Entry) -> dict[str, Any]:
+    header = None if entry.header is None else asdict(entry.header)
+    return {"path": str(entry.path), "bytes": entry.size, "obstacle": entry.obstacle, "header": header}
+
+
+def _print_table(entries: list[Entry]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title in ("engine", "model", "precision", "runtime", "for", "batches"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("MiB", justify="right", no_wrap=True)
+    table.add_column("here")
+    for entry in entries:
+        cells = [entry.path.stem[:12], *_facts(entry), f"{entry.size / _MIB:.1f}", entry.obstacle or "usable"]
+        table.add_row(*map(Text, cells))  # Text: square brackets in a card are no markup
+    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
+
+
+def _facts(entry: Entry) -> list[str]:
+    """Model, precision, runtime, architectures and batches; dashes where the file cannot be trusted."""
+    if entry.header is None:
+        return ["-"] * 5
+    key = entry.header.key
+    return [
+        entry.header.card.identity,
+        key.precision,
+        f"{key.runtime} {key.runtime_version}",
+        " ".join(f"sm_{capability}" for capability in key.capabilities),
+        "/".join(map(str, key.profile)),
+    ]
