@@ -1,0 +1,79 @@
+"""Every kernel of a model, compiled for every target: what the compiler made of it must be fit for the GPU.
+
+A kernel that spills, or reads element by element, still gives right results: nothing but this would tell.
+"""
+
+import pytest
+
+from crossiqa_edge.card import ModelCard
+from crossiqa_edge.kernels import aot
+from crossiqa_edge.kernels.aot import Compiled, compile_kernel
+from crossiqa_edge.kernels.catalogue import specs, workloads
+from crossiqa_edge.kernels.targets import TARGETS
+
+# A cubin is read from memory at its first launch, and a large one is unrolled code that will not stay in the
+# instruction cache (128 KiB on an A100). The largest here has two thirds of it.
+CUBIN_BUDGET = 128 << 10
+
+# Model, type and batch -> targets. Nano at batch 1 is what edge boards run, on all of them; the others have
+# the larger tiles, head_dim 64, and the other types, once for each kind of tensor core.
+CASES = [
+    *(("nano", "fp16", 1, architecture) for architecture in TARGETS),
+    *(("tiny", "fp16", 64, architecture) for architecture in (75, 80, 90, 100)),
+    ("base", "bf16", 8, 89),
+    ("small", "fp32", 1, 87),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRITON_CACHE_DIR", str(tmp_path_factory.mktemp("triton")))
+        yield
+
+
+def faults(compiled: Compiled) -> list[str]:
+    """What is wrong with a compiled kernel, in words; nothing if it is fit."""
+    spec, target, assembly = compiled.spec, compiled.target, compiled.assembly
+    found = []
+    if assembly.stack:
+        found.append(f"spills {assembly.stack} bytes a thread")
+    if compiled.shared > target.shared_limit:
+        found.append(f"{compiled.shared} bytes of shared memory, {target.shared_limit} there are")
+    if len(compiled.cubin) > CUBIN_BUDGET:
+        found.append(f"{len(compiled.cubin)} bytes of code")
+    products = {"mma.sync", target.matrix_instruction}  # small tiles take mma.sync on every target
+    if spec.matrix and target.matrix_instruction and not products & set(assembly.instructions):
+        found.append("no tensor cores")
+    copies = any(name.startswith("cp.async") for name in assembly.instructions)
+    if spec.async_copy and target.async_copy and not copies:
+        found.append("no asynchronous copies")
+    return [f"{spec.name} for {target.name}: {fault}" for fault in found]
+
+
+@pytest.mark.parametrize(("size", "dtype", "batch", "architecture"), CASES)
+def test_kernels_are_fit_for_the_target(size, dtype, batch, architecture):
+    found, products = [], 0
+    for workload in workloads(ModelCard(size, size), [architecture], [dtype], [batch]):
+        for spec in specs(workload):
+            products += spec.matrix
+            found += faults(compile_kernel(spec, TARGETS[architecture]))
+    assert found == []
+    assert products >= 5 or dtype == "fp32"  # attention, four linear layers: the gate saw the whole model
+
+
+def test_large_tiles_use_the_cores_of_their_generation():
+    """wgmma on Hopper, tcgen05 on Blackwell: mma.sync alone would leave half of their arithmetic idle."""
+    for architecture in (90, 100):
+        (workload,) = workloads(ModelCard("base", "base"), [architecture], ["fp16"], [64])
+        spec = next(spec for spec in specs(workload) if spec.name == "linear.qkv")
+        compiled = compile_kernel(spec, TARGETS[architecture])
+        assert compiled.assembly.instructions[TARGETS[architecture].matrix_instruction] > 0
+
+
+def test_the_gate_notices_what_it_is_for(monkeypatch):
+    """Take the alignment hints away: the reads become scalar, and the asynchronous copies are gone."""
+    monkeypatch.setattr(aot, "_hints", lambda spec: {})
+    (workload,) = workloads(ModelCard("nano", "nano"), [87], ["fp16"], [1])
+    spec = next(spec for spec in specs(workload) if spec.name == "linear.qkv")
+    assert faults(compile_kernel(spec, TARGETS[87])) == ["linear.qkv for sm_87: no asynchronous copies"]
