@@ -2,40 +2,174 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, TypeVar
 
 import click
 
 from crossiqa_edge.imaging.sampling import SAMPLINGS
+from crossiqa_edge.runtime.select import AUTO, BACKENDS
+from crossiqa_edge.video.policy import Policy
+from crossiqa_edge.video.pooling import METHODS, Pooling
 
+_POLICY, _POOLING = Policy(), Pooling()  # for their defaults
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Seconds(click.ParamType):
+    """A place in a clip: seconds, or ``[H:]MM:SS``, both with decimals."""
+
+    name = "time"
+    _FORM = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)", re.ASCII)
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
+        """Seconds from the beginning."""
+        match = self._FORM.fullmatch(str(value))
+        if match is None:
+            self.fail(f"{value!r} is no time; write seconds or H:MM:SS.mmm", param, context)
+        hours, minutes, seconds = match.groups()
+        return 3600 * int(hours or 0) + 60 * int(minutes or 0) + float(seconds)
+
+
+def model_options(command: Command) -> Command:
+    """``--model``, ``--backend`` and ``--threads``: what scores."""
+    return _with(
+        command,
+        click.option(
+            "--model",
+            default="nano",
+            show_default=True,
+            metavar="NAME|FILE",
+            help="A shipped model (see: crossiqa models) or an .onnx file made by crossiqa export.",
+        ),
+        click.option(
+            "--backend",
+            type=click.Choice([AUTO, *BACKENDS]),
+            default=AUTO,
+            show_default=True,
+            help="What runs the model.",
+        ),
+        click.option(
+            "--threads",
+            type=click.IntRange(min=1),
+            help="CPU threads of one inference.  [default: all]",
+        ),
+    )
 
 
 def reading_options(command: Command) -> Command:
     """``--sampling``, ``--crops`` and ``--batch``: how pictures reach the model."""
-    for option in reversed(
-        (
-            click.option(
-                "--sampling",
-                type=click.Choice(SAMPLINGS),
-                help="How a picture is read.  [default: as the model]",
-            ),
-            click.option(
-                "--crops",
-                type=click.IntRange(min=1),
-                default=5,
-                show_default=True,
-                help="Windows a picture, with --sampling crops.",
-            ),
-            click.option(
-                "--batch",
-                type=click.IntRange(min=1),
-                default=8,
-                show_default=True,
-                help="Pictures in one inference.",
-            ),
-        )
-    ):
+    return _with(
+        command,
+        click.option(
+            "--sampling",
+            type=click.Choice(SAMPLINGS),
+            help="How a picture is read.  [default: as the model]",
+        ),
+        click.option(
+            "--crops",
+            type=click.IntRange(min=1),
+            default=5,
+            show_default=True,
+            help="Windows a picture, with --sampling crops.",
+        ),
+        click.option(
+            "--batch",
+            type=click.IntRange(min=1),
+            default=8,
+            show_default=True,
+            help="Pictures in one inference.",
+        ),
+    )
+
+
+def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which frames are scored: the command gets ``policy``, and ``live``, None for as the source is."""
+
+    @wraps(command)
+    def collected(
+        *arguments: Any,
+        max_latency_ms: float,
+        stride: int,
+        fps: float | None,
+        start: float | None,
+        end: float | None,
+        **others: Any,
+    ) -> Any:
+        policy = Policy(max_latency_ms=max_latency_ms, stride=stride, fps=fps, start=start, end=end)
+        return command(*arguments, policy=policy, **others)
+
+    return _with(
+        collected,
+        click.option(
+            "--live/--every-frame",
+            "live",
+            default=None,
+            help="Keep up with the source and count drops, or make it wait.  [default: as the source]",
+        ),
+        click.option(
+            "--max-latency-ms",
+            type=click.FloatRange(min=0, min_open=True),
+            default=_POLICY.max_latency_ms,
+            show_default=True,
+            help="With --live: from a frame's arrival to its score.",
+        ),
+        click.option(
+            "--stride",
+            type=click.IntRange(min=1),
+            default=1,
+            show_default=True,
+            help="Score every n-th frame.",
+        ),
+        click.option(
+            "--fps",
+            type=click.FloatRange(min=0, min_open=True),
+            help="Score at most so many frames a second of the clip's time.",
+        ),
+        click.option("--start", type=Seconds(), help="Begin here: seconds, or H:MM:SS.mmm."),
+        click.option("--end", type=Seconds(), help="Stop before this."),
+    )
+
+
+def pooling_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How a clip's scores become one; the command gets ``pooling``."""
+
+    @wraps(command)
+    def collected(*arguments: Any, pool: str, window: float, bad_below: float, **others: Any) -> Any:
+        return command(*arguments, pooling=Pooling(pool, window, bad_below), **others)
+
+    return _with(
+        collected,
+        click.option(
+            "--pool",
+            type=click.Choice(METHODS),
+            default=_POOLING.method,
+            show_default=True,
+            help="What a clip's score is.",
+        ),
+        click.option(
+            "--window",
+            type=click.FloatRange(min=0, min_open=True),
+            default=_POOLING.window,
+            show_default=True,
+            metavar="SECONDS",
+            help="Length of the worst window.",
+        ),
+        click.option(
+            "--bad-below",
+            type=click.FloatRange(0, 100),
+            default=_POOLING.bad_below,
+            show_default=True,
+            metavar="SCORE",
+            help="Report the stretches of a clip below this.",
+        ),
+    )
+
+
+def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
+    """``command`` with ``options``, listed in their order."""
+    for option in reversed(options):
         command = option(command)
     return command

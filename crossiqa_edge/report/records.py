@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping
 from typing import Any, TextIO
 
 from crossiqa_edge.report.result import ClipResult, Result
@@ -53,10 +54,12 @@ class JsonWriter:
         """Nothing yet: a clip's object holds its frames."""
 
     def close(self) -> None:
-        """Close the array; without results it is empty."""
-        if not self._bare:
-            self._stream.write("[]" if self._before.startswith("[") else "\n]")
-        self._stream.write("\n")
+        """Close the array; without results it is empty, and a bare document null."""
+        written = self._before.startswith(",")
+        if self._bare:
+            self._stream.write("\n" if written else "null\n")
+        else:
+            self._stream.write("\n]\n" if written else "[]\n")
         self._stream.flush()
 
 
@@ -70,13 +73,18 @@ class JsonLinesWriter:
         """A picture's object; of a clip, whose frames are written already, what it comes to."""
         values = result.to_dict()
         if isinstance(result, ClipResult) and result.report is not None:
-            values = {"path": values.pop("path"), "event": "end", **values}
             del values["frames"], values["gaps"]
-        self._line(values)
+            self.end(values.pop("path"), values)
+        else:
+            self._line(values)
 
     def frame(self, path: str, event: FrameScore | GapEvent) -> None:
         """Add one frame or gap of the clip ``path`` and hand it on at once."""
         self._line({"path": path, **event.to_dict()})
+
+    def end(self, path: str, values: Mapping[str, Any]) -> None:
+        """Add what the frames of ``path`` come to."""
+        self._line({"path": path, "event": "end", **values})
 
     def close(self) -> None:
         """Hand the last line on."""

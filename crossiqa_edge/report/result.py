@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from crossiqa_edge.errors import InputError
 from crossiqa_edge.score import Score
@@ -28,6 +29,11 @@ class Result:
     def score(self) -> Score | None:
         """The Score, or None where scoring failed."""
         return self.outcome if isinstance(self.outcome, Score) else None
+
+    @property
+    def value(self) -> float | None:
+        """The Score's value; None where scoring failed."""
+        return None if self.score is None else self.score.value
 
     @property
     def error(self) -> str | None:
@@ -63,7 +69,7 @@ class ClipResult:
         return self.outcome if isinstance(self.outcome, VideoReport) else None
 
     @property
-    def score(self) -> float | None:
+    def value(self) -> float | None:
         """The pooled score; None without a scored frame."""
         pooled = None if self.report is None else self.report.pooled
         return None if pooled is None else pooled.score
@@ -82,6 +88,9 @@ class ClipResult:
         return {"path": self.path, "error": self.error}
 
 
-def worst_first(results: list[Result]) -> list[Result]:
-    """``results`` by rising score; those without a Score last, in the order given."""
-    return sorted(results, key=lambda result: 101.0 if result.score is None else result.score.value)
+Outcome = TypeVar("Outcome", bound=Result | ClipResult)
+
+
+def worst_first(results: Sequence[Outcome]) -> list[Outcome]:
+    """``results`` by rising score; those without a score last, in the order given."""
+    return sorted(results, key=lambda result: 101.0 if result.value is None else result.value)

@@ -13,9 +13,9 @@ from crossiqa_edge.report.page import definitions, figures, table, text, verdict
 from crossiqa_edge.report.result import ClipResult
 from crossiqa_edge.report.thumbnail import Thumbnail, thumbnail
 from crossiqa_edge.score import quality_word
+from crossiqa_edge.video.again import stills
 from crossiqa_edge.video.pooling import METHODS, Segment, timecode
 from crossiqa_edge.video.report import VideoReport
-from crossiqa_edge.video.stills import stills
 
 MAX_ROWS = 100  # of each table
 _METHOD_WORDS = dict(
@@ -61,7 +61,7 @@ def _notice(clip: ClipResult) -> str:
     """What kept the clip from being scored whole, if anything did."""
     if clip.error is None:
         return ""
-    words = "Not whole" if clip.score is not None else "Could not be scored"
+    words = "Not whole" if clip.value is not None else "Could not be scored"
     return f'<p class="notice">{words}: {text(clip.error)}</p>'
 
 
@@ -114,9 +114,8 @@ def _thumbnails(clip: ClipResult, marked: Sequence[int]) -> dict[int, Thumbnail]
     report = clip.report
     if clip.source is None or report is None:
         return {}
-    places = {int(report.index[place]): place for place in marked}
-    found = stills(clip.source, places.keys())
-    return {places[index]: thumbnail(frame) for index, frame in found.items()}
+    places = {float(report.pts[place]): place for place in marked}
+    return {places[pts]: thumbnail(frame) for pts, frame in stills(clip.source, places.keys()).items()}
 
 
 def _gallery(report: VideoReport, marked: Sequence[int], small: Mapping[int, Thumbnail]) -> str:
