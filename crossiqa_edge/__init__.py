@@ -19,16 +19,31 @@ if TYPE_CHECKING:
     from crossiqa_edge.runtime.artefact import Artefact
     from crossiqa_edge.runtime.scorer import Scorer
     from crossiqa_edge.score import Score
+    from crossiqa_edge.video.policy import Policy
+    from crossiqa_edge.video.results import FrameScore, GapEvent
 
 _HOMES = {
     "Artefact": "crossiqa_edge.runtime.artefact",
     "CrossIQAError": "crossiqa_edge.errors",
+    "FrameScore": "crossiqa_edge.video.results",
+    "GapEvent": "crossiqa_edge.video.results",
     "ModelCard": "crossiqa_edge.card",
+    "Policy": "crossiqa_edge.video.policy",
     "Score": "crossiqa_edge.score",
     "Scorer": "crossiqa_edge.runtime.scorer",
 }
 
-__all__ = ["Artefact", "CrossIQAError", "ModelCard", "Score", "Scorer", "__version__"]
+__all__ = [
+    "Artefact",
+    "CrossIQAError",
+    "FrameScore",
+    "GapEvent",
+    "ModelCard",
+    "Policy",
+    "Score",
+    "Scorer",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -64,6 +64,24 @@ class Planes:
     depth: int = 8
     shift: int = 0
 
+    @classmethod
+    def from_nv12(cls, array: Plane, *, matrix: str = "bt709", full_range: bool = False) -> Planes:
+        """Planes of one NV12 picture, as hardware decoders give it; views of ``array``.
+
+        Args:
+            array: uint8 (H * 3 / 2, W), H and W even: luma, then a row of Cb and Cr by turns for each two.
+
+        Raises:
+            InputError: another shape or type.
+        """
+        rows, width = array.shape if array.ndim == 2 else (0, 0)
+        if array.dtype != np.uint8 or rows % 3 or width % 2 or not rows:
+            raise InputError(
+                f"NV12 is uint8 (H * 3 / 2, W) with even H and W, this is {array.dtype} {array.shape}"
+            )
+        height = rows // 3 * 2
+        return cls(array[:height], (array[height:, 0::2], array[height:, 1::2]), matrix, full_range)
+
     @property
     def blocks(self) -> tuple[int, int]:
         """(v, h): how many luma rows and columns share one chroma sample."""

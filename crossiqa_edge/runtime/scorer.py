@@ -7,10 +7,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,11 +20,19 @@ from crossiqa_edge import weights
 from crossiqa_edge.card import ModelCard
 from crossiqa_edge.errors import ConfigError, InputError
 from crossiqa_edge.imaging.decode import MAX_PIXELS, Source, decode, name_of
-from crossiqa_edge.imaging.sampling import SAMPLINGS, Views, sample
+from crossiqa_edge.imaging.sampling import SAMPLINGS, Frame, Views, sample
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.backend import Backend, Scores
 from crossiqa_edge.runtime.select import AUTO, open_backend
 from crossiqa_edge.score import Score
+
+if TYPE_CHECKING:
+    from crossiqa_edge.imaging.yuv import Planes
+    from crossiqa_edge.video.feed import Feed
+    from crossiqa_edge.video.frames import FrameSource
+    from crossiqa_edge.video.pipeline import Stream
+    from crossiqa_edge.video.policy import Policy
+    from crossiqa_edge.video.results import FrameScore
 
 _DECODERS = min(4, os.cpu_count() or 1)
 
@@ -36,9 +46,9 @@ class _Prepared:
 
 
 class Scorer:
-    """An open model that scores pictures. Make one with ``Scorer.load``.
+    """An open model that scores pictures and videos. Make one with ``Scorer.load``.
 
-    Immutable, and safe to use from several threads at once, until it is closed.
+    Safe to use from several threads at once, until it is closed. Only ``push`` remembers anything.
 
     Attributes:
         artefact: the model file.
@@ -122,6 +132,28 @@ class Scorer:
         if batch < 1:
             raise ConfigError(f"batch must be at least 1, not {batch}")
         return self._results(self._prepared(sources, ahead=2 * batch), batch)
+
+    def stream(self, source: str | os.PathLike[str] | FrameSource, policy: Policy | None = None) -> Stream:
+        """Score a video as it comes: an iterator of ``FrameScore`` and ``GapEvent``, in bounded memory.
+
+        The arguments and errors are those of ``crossiqa_edge.video.pipeline.stream``.
+        """
+        from crossiqa_edge.video.pipeline import stream
+
+        return stream(self, source, policy)
+
+    def push(self, picture: Frame | Planes, pts: float) -> FrameScore:
+        """Score the next frame of a stream that somebody else captures; see ``crossiqa_edge.video.feed``.
+
+        One scorer has one such stream. For several cameras, make a ``Feed(scorer)`` for each.
+        """
+        return self._feed.push(picture, pts)
+
+    @cached_property
+    def _feed(self) -> Feed:
+        from crossiqa_edge.video.feed import Feed
+
+        return Feed(self)
 
     def close(self) -> None:
         """Give back what the model holds."""

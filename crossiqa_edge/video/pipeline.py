@@ -18,11 +18,11 @@ import numpy as np
 
 from crossiqa_edge.errors import BackendError, InputError
 from crossiqa_edge.imaging.sampling import MIN_SIDE
-from crossiqa_edge.runtime.backend import Scores
 from crossiqa_edge.runtime.scorer import Scorer
+from crossiqa_edge.score import Score
 from crossiqa_edge.video.frames import FAILED, SOUND_ENDS, STOPPED, FrameSource, SourceEnd, SourceFacts
 from crossiqa_edge.video.policy import Policy
-from crossiqa_edge.video.prepare import Prepared
+from crossiqa_edge.video.prepare import Prepared, result_of
 from crossiqa_edge.video.reader import Reader
 from crossiqa_edge.video.results import FrameScore, GapEvent
 from crossiqa_edge.video.source import open_source
@@ -180,32 +180,16 @@ class Stream(Iterator[FrameScore | GapEvent]):
         for item in group:
             if isinstance(item, GapEvent):
                 yield item
-                continue
-            timings = {
-                "decode": item.decode_ms,
-                "sample": 1e3 * (item.ready - item.arrived),
-                "wait": 1e3 * (started - item.ready),
-                "infer": 0.0 if item.views is None else share,
-            }
-            yield self._result(item, None if item.views is None else next(raw), timings)
+            else:
+                score = None if item.views is None else self._scorer.pool(next(raw), {})
+                yield self._result(item, score, started, share)
 
-    def _result(self, item: Prepared, raw: Scores | None, timings: dict[str, float]) -> FrameScore:
-        score = None if raw is None else self._scorer.pool(raw, timings)
-        result = FrameScore(
-            index=item.index,
-            pts=item.pts,
-            score=None if score is None else score.value,
-            interval=None if score is None else score.interval,
-            raw=() if score is None else score.raw,
-            flags=item.flags,
-            timings_ms=timings,
-            dropped_before=item.turn - self._turn - 1,
-            is_cut=item.shot != self._shot,
-        )
+    def _result(self, item: Prepared, score: Score | None, started: float, infer_ms: float) -> FrameScore:
+        dropped, is_cut = item.turn - self._turn - 1, item.shot != self._shot
         self._turn, self._shot = item.turn, item.shot
         self._scored += score is not None
         self._flagged += score is None
-        return result
+        return result_of(item, score, started, infer_ms, dropped_before=dropped, is_cut=is_cut)
 
     def _finish(self, end: SourceEnd | None) -> None:
         """Set ``end``, once: to what is given, or else to how the source ended."""

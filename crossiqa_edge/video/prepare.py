@@ -7,8 +7,10 @@ from time import perf_counter
 
 from crossiqa_edge.imaging.sampling import Views
 from crossiqa_edge.runtime.scorer import Scorer
+from crossiqa_edge.score import Score
 from crossiqa_edge.video.flags import Bars, Cuts, Freeze, is_black, is_flat
 from crossiqa_edge.video.frames import VideoFrame
+from crossiqa_edge.video.results import FrameScore
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,34 @@ class Prepared:
     arrived: float
     ready: float
     decode_ms: float
+
+
+def result_of(
+    item: Prepared,
+    score: Score | None,
+    started: float,
+    infer_ms: float,
+    *,
+    dropped_before: int = 0,
+    is_cut: bool = False,
+) -> FrameScore:
+    """The result of a frame; ``started`` is when its inference, or that of its batch, began."""
+    return FrameScore(
+        index=item.index,
+        pts=item.pts,
+        score=None if score is None else score.value,
+        interval=None if score is None else score.interval,
+        raw=() if score is None else score.raw,
+        flags=item.flags,
+        timings_ms={
+            "decode": item.decode_ms,
+            "sample": 1e3 * (item.ready - item.arrived),
+            "wait": 1e3 * (started - item.ready),
+            "infer": 0.0 if score is None else infer_ms,
+        },
+        dropped_before=dropped_before,
+        is_cut=is_cut,
+    )
 
 
 class Preparer:
