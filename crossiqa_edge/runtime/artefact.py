@@ -11,13 +11,13 @@ from typing import Literal
 
 from crossiqa_edge.card import CARD_KEY, ModelCard
 from crossiqa_edge.errors import ArtefactError
-from crossiqa_edge.runtime import engine_file
+from crossiqa_edge.runtime import engine_file, irfile
 from crossiqa_edge.runtime.onnxfile import FLOAT, MAX_BYTES, UINT8, Dim, Port, read_onnx
 from crossiqa_edge.runtime.private_files import read_private
 
 MAX_HEADER_BYTES = 16 << 20
 
-Kind = Literal["onnx", "safetensors", "engine"]
+Kind = Literal["onnx", "safetensors", "openvino", "engine"]
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,9 @@ class Artefact:
 
     Attributes:
         path: where it lies.
-        kind: ``onnx`` (a graph from uint8 views to the calibrated score), ``safetensors`` (bare weights) or
-            ``engine`` (a TensorRT plan that was built on this machine).
+        kind: ``onnx`` (a graph from uint8 views to the calibrated score), ``safetensors`` (bare weights),
+            ``openvino`` (its representation, see ``irfile``) or ``engine`` (a TensorRT plan that was built
+            on this machine).
         card: the model card embedded in it.
         sha256: of the whole file, 64 hex digits.
         size: of the file, in bytes.
@@ -55,6 +56,8 @@ class Artefact:
         kind: Kind
         if _is_safetensors(data):
             kind, card = "safetensors", _safetensors_card(data, str(path))
+        elif irfile.is_ir(data):
+            kind, card = "openvino", irfile.card_of(data, str(path))
         elif engine_file.is_engine(data):
             kind, card = "engine", engine_file.unpack(data, str(path))[0].card
         else:

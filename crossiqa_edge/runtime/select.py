@@ -15,6 +15,7 @@ AUTO = "auto"
 # and `open_backend(artefact, *, threads, reason) -> Backend`.
 BACKENDS = {
     "onnxruntime": "crossiqa_edge.runtime.ort",
+    "openvino": "crossiqa_edge.runtime.openvino",
     "tensorrt": "crossiqa_edge.runtime.tensorrt",
     "tensorrt-rtx": "crossiqa_edge.runtime.tensorrt_rtx",
 }

@@ -1,0 +1,93 @@
+"""``crossiqa export --to openvino``: the same scores out of OpenVINO's own form."""
+
+from io import BytesIO
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+
+pytest.importorskip("openvino", reason="needs the openvino extra")
+
+from crossiqa_edge.errors import ArtefactError, OutputError
+from crossiqa_edge.export.openvino import build
+from crossiqa_edge.export.targets import Options
+from crossiqa_edge.runtime import irfile, ort
+from crossiqa_edge.runtime.artefact import Artefact
+from crossiqa_edge.runtime.openvino import open_backend
+
+
+def silent(stage, share=None):
+    pass
+
+
+@pytest.fixture(scope="module")
+def pair(micro_export, tmp_path_factory):
+    """An ONNX artefact and what was built of it."""
+    source = Artefact.open(micro_export.onnx)
+    out = tmp_path_factory.mktemp("openvino") / "micro.openvino.zip"
+    return source, Artefact.open(build(source, out, Options(), silent))
+
+
+def test_card_and_scores_are_those_of_the_graph(pair):
+    source, made = pair
+    assert (made.kind, made.card) == ("openvino", source.card)
+    views = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), np.uint8)
+    expected = ort.open_backend(source).infer(views)
+    assert np.ptp(expected) > 0
+    np.testing.assert_allclose(open_backend(made).infer(views), expected, atol=1e-3)
+
+
+def test_weights_stay_float32(pair):
+    source, made = pair
+    _, weights = irfile.unpack(made.read(), "x")
+    assert len(weights) > 0.95 * source.size
+
+
+def test_other_tools_can_read_the_pair(pair, tmp_path):
+    import openvino
+
+    with ZipFile(BytesIO(pair[1].read())) as archive:
+        archive.extractall(tmp_path)
+    model = openvino.Core().read_model(tmp_path / "model.xml")
+    assert model.get_rt_info(["crossiqa_card"]).astype(str) == pair[0].card.to_json()
+
+
+def test_nothing_is_left_where_it_fails(make_onnx, tmp_path):
+    def unknown_operator(model):
+        model.graph.node[0].op_type = "Nonesuch"
+
+    source = Artefact.open(make_onnx(unknown_operator))
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with pytest.raises(ArtefactError, match="OpenVINO does not accept this graph"):
+        build(source, folder / "m.zip", Options(), silent)
+    assert list(folder.iterdir()) == []
+    with pytest.raises(OutputError):
+        build(source, tmp_path / "nowhere" / "m.zip", Options(), silent)
+
+
+def test_ports_are_checked_where_only_openvino_can_tell_them(tmp_path, tiny_onnx):
+    """A graph of another size under a card for 224 pixels."""
+    import openvino
+    from tiny_graph import TINY_CARD, tiny_model
+
+    model = openvino.Core().read_model(tiny_model(None, size=112).SerializeToString())
+    model.set_rt_info(TINY_CARD.to_json(), ["crossiqa_card"])
+    openvino.save_model(model, tmp_path / "m.xml", compress_to_fp16=False)
+    path = tmp_path / "m.zip"
+    path.write_bytes(irfile.pack((tmp_path / "m.xml").read_bytes(), (tmp_path / "m.bin").read_bytes()))
+    with pytest.raises(ArtefactError, match="should turn views, uint8"):
+        open_backend(Artefact.open(path))
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_parts_that_do_not_fit_are_one_line(pair, tmp_path, part):
+    parts = list(irfile.unpack(pair[1].read(), "x"))
+    parts[part] = (
+        parts[part][: len(parts[part]) // 2] if part else parts[part].replace(b"offset=", b"offset=9", 1)
+    )
+    path = tmp_path / "m.zip"
+    path.write_bytes(irfile.pack(*parts))
+    with pytest.raises(ArtefactError) as caught:
+        open_backend(Artefact.open(path))
+    assert "\n" not in str(caught.value)
