@@ -98,8 +98,8 @@ TARGETS = {
         Target("onnx", "an ONNX graph for any runtime", suffix=".onnx", backend="onnxruntime"),
         Target(
             "openvino",
-            "OpenVINO's representation, for Intel and other CPUs",
-            suffix=".xml",
+            "OpenVINO's representation, for CPUs",
+            suffix=".openvino.zip",
             builder="crossiqa_edge.export.openvino:build",
             backend="openvino",
             refused={"fp16": "OpenVINO picks the arithmetic of a float graph by the device it runs on"},
