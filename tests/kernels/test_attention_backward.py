@@ -1,0 +1,127 @@
+"""The backward kernels of attention, run in the interpreter, against float64 and torch's own gradient."""
+
+import pytest
+import torch
+from attention_cases import TOKENS, packed, torch_gradient
+from closeness import assert_as_exact_as_torch, rms
+from interpreter import interpreted
+
+from crossiqa_edge.kernels.attention import attention_backward_reference, attention_reference
+from crossiqa_edge.kernels.attention_backward import launch_attention_backward
+from crossiqa_edge.kernels.attention_forward import launch_attention
+from crossiqa_edge.kernels.attention_tiles import cut
+
+HALF, BRAIN, SINGLE = torch.float16, torch.bfloat16, torch.float32
+# Three roundings to the short type stand between inputs and gradients (output, weights, gradient of the
+# scores), where torch on a CPU keeps some of them in float32; FlashAttention's tests allow the same.
+SLACK = 3.0
+
+
+def upstream(qkv):
+    """A gradient of the output (B, N, H * D)."""
+    batch, tokens, _, heads, dim = qkv.shape
+    return packed(batch, tokens, heads, dim, qkv.dtype, seed=7)[:, :, 0].flatten(2)
+
+
+def run(qkv, mask=None, scale=0.2, tile=None, out_gradient=None):
+    """The kernels' gradient of ``qkv``, with what the forward kernel saved."""
+    with interpreted():
+        out, log_sum = launch_attention(qkv, mask, scale, save_log_sum=True)
+        given = upstream(qkv) if out_gradient is None else out_gradient
+        return launch_attention_backward(given, qkv, mask, out, log_sum, scale, tile=tile)
+
+
+def check(qkv, mask=None, scale=0.2, tile=None):
+    gradient = run(qkv, mask, scale, tile)
+    exact = torch_gradient(upstream(qkv).double(), qkv.double(), mask, scale)
+    own = torch_gradient(upstream(qkv), qkv, mask, scale)
+    assert gradient.is_contiguous()
+    assert_as_exact_as_torch(gradient, own, exact, slack=SLACK)
+    if qkv.shape[1] > 1:  # one token has no gradient but that of its value
+        for part in range(3):
+            assert_as_exact_as_torch(gradient[:, :, part], own[:, :, part], exact[:, :, part], slack=SLACK)
+    return gradient
+
+
+@pytest.mark.parametrize("dim", [32, 64])
+@pytest.mark.parametrize("tokens", TOKENS)
+def test_every_length(tokens, dim):
+    """Long rows in tiles of 128, four times fewer of them than on a GPU, for the interpreter's sake."""
+    tile = cut(tokens, 128, 128, warps=4, stages=1) if tokens > 256 else None
+    check(packed(3 if tokens < 100 else 1, tokens, 2 if tokens < 100 else 1, dim), tile=tile)
+
+
+@pytest.mark.parametrize("dtype", [BRAIN, SINGLE])
+@pytest.mark.parametrize("dim", [16, 32, 64, 128])
+def test_every_type_and_head_dim(dtype, dim):
+    check(packed(1, 83, 1, dim, dtype))
+
+
+@pytest.mark.parametrize("tokens", [50, 97])
+def test_masks(tokens):
+    qkv = packed(2, tokens, 2, 32, SINGLE)
+    keep = torch.rand(2, tokens, generator=torch.manual_seed(1)) < 0.6
+    gradient = check(qkv, keep)
+    assert (gradient[:, :, 1:][~keep] == 0).all()
+    assert rms(gradient[:, :, 0][~keep]) > 0  # as a query such a token still asks
+
+
+def test_keys_that_do_not_count_are_not_read():
+    qkv = packed(2, 70, 1, 32, SINGLE)
+    keep = torch.ones(2, 70, dtype=torch.bool)
+    keep[0, :20] = keep[1, 64:] = keep[1, 33] = False
+    clean = run(qkv, keep)
+    qkv[:, :, 1:][~keep] = float("nan")
+    torch.testing.assert_close(run(qkv, keep), clean, rtol=0, atol=0)
+
+
+def test_without_any_key_there_is_no_gradient():
+    qkv = packed(1, 50, 1, 32, SINGLE)
+    assert (run(qkv, torch.zeros(1, 50, dtype=torch.bool)) == 0).all()
+
+
+@pytest.mark.parametrize("tokens", [1, 49, 64, 97])
+def test_nothing_beyond_the_last_token_is_read(tokens):
+    buffer = torch.full((2, tokens + 70, 3, 2, 32), float("nan"), dtype=HALF)
+    buffer[:, :tokens] = packed(2, tokens, 2, 32)
+    check(buffer[:, :tokens])
+
+
+@pytest.mark.parametrize("cuts", [(16, 16), (32, 16), (16, 64), (64, 128)])
+def test_any_tile(cuts):
+    check(packed(1, 75, 1, 32), tile=cut(75, *cuts, warps=4, stages=1))
+
+
+def test_strides():
+    qkv = packed(2, 49, 2, 32)
+    other = qkv.transpose(0, 1).contiguous().transpose(0, 1)
+    assert torch.equal(check(other), check(qkv))
+
+
+def test_an_expanded_gradient():
+    """What ``out.sum().backward()`` sends: one value, no strides."""
+    qkv = packed(2, 49, 2, 32, SINGLE)
+    ones = torch.ones(1, 1, 1).expand(2, 49, 64)
+    given = run(qkv, out_gradient=ones)
+    torch.testing.assert_close(given, run(qkv, out_gradient=ones.contiguous()), rtol=0, atol=0)
+
+
+def test_outliers():
+    qkv = packed(1, 75, 1, 32, SINGLE)
+    qkv[..., 2, :, 3] *= 1000
+    check(qkv.to(HALF))
+
+
+def test_a_blank_frame():
+    """All tokens alike: nothing tells keys apart, so queries have no gradient."""
+    qkv = packed(1, 1, 2, 32, SINGLE).expand(1, 97, 3, 2, 32)
+    assert rms(run(qkv)[:, :, 0]) < 1e-6
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_reference_is_the_derivative(masked):
+    qkv = packed(2, 7, 2, 16, torch.float64)
+    keep = torch.rand(2, 7, generator=torch.manual_seed(1)) < 0.6 if masked else None
+    out, log_sum = attention_reference(qkv, keep, 0.3)
+    given = attention_backward_reference(upstream(qkv), qkv, keep, out, log_sum, 0.3)
+    torch.testing.assert_close(given, torch_gradient(upstream(qkv), qkv, keep, 0.3))
