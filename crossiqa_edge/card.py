@@ -31,6 +31,8 @@ class ModelCard:
         training_data: the sets it has seen, by the names that data sets have here.
         accuracy: measured figures, ``{data set: {metric: value}}``.
         recipe: recipe name, seed and views seen, enough to make it again.
+        acceptance: how near it came to its float32 original, as ``crossiqa_edge.export.acceptance`` found.
+        quantisation: how an int8 graph was made: calibration, layers left in float, the search's table.
         weights_sha256: hash of the parameters (see ``crossiqa_edge.model.checkpoint``).
         opset: ONNX opset of the graph, None for bare weights.
         licence: SPDX identifier.
@@ -50,6 +52,8 @@ class ModelCard:
     training_data: tuple[str, ...] = ()
     accuracy: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    acceptance: Mapping[str, Any] = field(default_factory=dict)
+    quantisation: Mapping[str, Any] = field(default_factory=dict)
     weights_sha256: str = ""
     opset: int | None = None
     licence: str = "Apache-2.0"
@@ -101,6 +105,16 @@ def _checked(values: dict[str, Any], where: str) -> dict[str, Any]:
     def text(value: object) -> bool:
         return isinstance(value, str) and len(value) < 10_000 and value.isprintable()
 
+    def acceptance(value: object) -> bool:
+        """Empty, or whether it passed, beside figures that are numbers or do not exist."""
+        if not isinstance(value, dict) or (value and not isinstance(value.get("passed"), bool)):
+            return False
+        figures = [figure for key, figure in value.items() if key not in ("passed", "limits")]
+        limits = value.get("limits", {})
+        return isinstance(limits, dict) and all(
+            figure is None or number(figure) for figure in [*figures, *limits.values()]
+        )
+
     rules = {
         "name": text,
         "size": text,
@@ -115,6 +129,8 @@ def _checked(values: dict[str, Any], where: str) -> dict[str, Any]:
         "training_data": lambda value: isinstance(value, list) and all(map(text, value)),
         "accuracy": lambda value: isinstance(value, dict),
         "recipe": lambda value: isinstance(value, dict),
+        "acceptance": acceptance,
+        "quantisation": lambda value: isinstance(value, dict),
         "weights_sha256": text,
         "opset": lambda value: value is None or (isinstance(value, int) and 1 <= value <= 1000),
         "licence": text,
