@@ -125,5 +125,5 @@ def _legend(page: Image.Image, top: int, size: int, found: QualityMap, scale: Ra
     x += 6 * size + size // 2
     draw.text((x, base), f"{high:.0f}", fill=_INK, font=font, anchor="ls")
     x += int(draw.textlength("100", font)) + size
-    words = f"score of each {found.side} × {found.side} window   {title}"
+    words = f"score of each {found.side} x {found.side} window   {title}"
     draw.text((x, base), words, fill=_QUIET, font=font, anchor="ls")

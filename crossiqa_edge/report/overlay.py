@@ -30,8 +30,8 @@ _SLACK = 1e-3  # seconds; a time stamp that went through a file and back
 def write_overlay(report: VideoReport, source: str, path: str | os.PathLike[str]) -> None:
     """Write an MP4 of the scored part of ``source`` with score, word and curve on every frame; no sound.
 
-    A frame without a score of its own, passed over or flagged, shows no number but its flag or the last
-    score's place on the curve.
+    A flagged frame shows its flags in the number's place; one that was passed over shows what the last
+    frame before it got.
 
     Args:
         source: what ``report`` is about, once more.
@@ -88,14 +88,13 @@ class _Pen:
 
     def _label(self, draw: ImageDraw.ImageDraw, place: int) -> None:
         """Score and word, or the flags that stand in their place, in the upper left corner."""
+        number, words, colour = "", ", ".join(self.report.flags_of(place)), _INK
         if self.report.scored[place]:
             score = float(self.report.score[place])
             number, words = f"{score:.1f}", quality_word(score)
             colour = _COLOURS[words]
-        else:
-            number, words, colour = "–", ", ".join(self.report.flags_of(place)), _INK
         pad = self._size // 3
-        edge = pad + draw.textlength(number, self._big) + pad
+        edge = pad + (draw.textlength(number, self._big) + pad if number else 0)
         right = edge + draw.textlength(words, self._small) + pad
         draw.rectangle((0, 0, right, self._size + 2 * pad), fill=_SHADE)
         base = pad + self._size

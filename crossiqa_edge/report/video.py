@@ -45,7 +45,7 @@ def clip_body(clip: ClipResult) -> str:
             _segments(f"Bad segments: below {report.pooling.bad_below:g}", report.bad_segments),
             _segments("Shots", report.shots if len(report.shots) > 1 else []),
             table("Gaps", ("At", "Seconds", "Reason"), list(map(_gap, report.gaps[:MAX_ROWS])), 2),
-            table("Time a frame", ("p50, ms", "p95, ms", "Share", "Stage"), list(_timings(report)), 3),
+            table("Time a frame", ("p50, ms", "p95, ms", "Of the work", "Stage"), list(_timings(report)), 3),
             f'<dl class="provenance facts">{definitions(_facts(report.source))}</dl></section>',
         )
     )
@@ -165,12 +165,14 @@ def _gap(gap: Any) -> tuple[str, str, str]:
 
 
 def _timings(report: VideoReport) -> Iterator[tuple[str, ...]]:
+    """Median, 95th percentile and share of the work of each stage; waiting is no work."""
     spent = {stage: column[np.isfinite(column)] for stage, column in report.timings_ms.items()}
-    total = sum(float(column.sum()) for column in spent.values()) or 1.0
+    total = sum(float(column.sum()) for stage, column in spent.items() if stage != "wait") or 1.0
     for stage, column in spent.items():
         if len(column):
             middle, high = np.percentile(column, (50, 95))
-            yield f"{middle:.2f}", f"{high:.2f}", f"{column.sum() / total:.0%}", text(stage)
+            share = "" if stage == "wait" else f"{column.sum() / total:.0%}"
+            yield f"{middle:.2f}", f"{high:.2f}", share, text(stage)
 
 
 def _facts(source: Mapping[str, Any]) -> dict[str, str]:

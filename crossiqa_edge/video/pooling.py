@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float64]  # (N,)
 
 METHODS = ("mean", "harmonic-mean", "p5", "worst-window", "shots")
 _PERCENTILE = 5
-_BRIDGE = 0.5  # seconds: bad stretches closer than this are one
+_SMOOTH = 0.5  # seconds, of the moving mean that tells bad segments
 _SHORTEST = 0.25  # seconds: a shorter dip is a flicker, not a segment
 
 
@@ -29,7 +29,7 @@ class Pooling:
     Attributes:
         method: one of ``METHODS``; what the clip's single score is.
         window: length in seconds of the worst window.
-        bad_below: a segment is bad where the score stays below this; 40 is where "fair" ends.
+        bad_below: a segment is bad where the moving mean stays below this; 40 is where "fair" ends.
     """
 
     method: str = "mean"
@@ -192,18 +192,30 @@ def shots(track: Track) -> list[Segment]:
 
 
 def bad_segments(track: Track, below: float) -> list[Segment]:
-    """The stretches whose frames score below ``below``, in order of time.
+    """The stretches over which the moving mean of half a second stays below ``below``, in order of time.
 
-    Stretches less than half a second apart are one, with what lies between; those shorter than a quarter of
-    a second are left out.
+    The mean does not look across cuts. A gap ends a stretch, and stretches shorter than a quarter of a
+    second are left out: they are flickers.
     """
-    bad = np.flatnonzero(track.scores < below)
+    bad = np.flatnonzero(_moving_mean(track, _SMOOTH) < below)
     if not len(bad):
         return []
-    breaks = np.flatnonzero(np.diff(track.pts[bad]) >= _BRIDGE + track.period)
-    groups = np.split(bad, breaks + 1)
+    apart = (np.diff(bad) > 1) | (np.diff(track.pts[bad]) > _SMOOTH + track.period)
+    groups = np.split(bad, np.flatnonzero(apart) + 1)
     segments = [track.segment(int(group[0]), int(group[-1]) + 1) for group in groups]
     return [segment for segment in segments if segment.end - segment.start >= _SHORTEST]
+
+
+def _moving_mean(track: Track, seconds: float) -> Floats:
+    """(N,): mean score of the frames of the same shot at most half of ``seconds`` away."""
+    reach = seconds / 2 + track.period / 4  # time stamps are rounded
+    first = np.searchsorted(track.pts, track.pts - reach, side="left")
+    stop = np.searchsorted(track.pts, track.pts + reach, side="right")
+    first = np.maximum(first, np.searchsorted(track.shots, track.shots, side="left"))
+    stop = np.minimum(stop, np.searchsorted(track.shots, track.shots, side="right"))
+    sums = np.concatenate([[0.0], np.cumsum(track.scores)])
+    means: Floats = (sums[stop] - sums[first]) / (stop - first)
+    return means
 
 
 def timecode(seconds: float) -> str:

@@ -1,8 +1,8 @@
 """Where in a frame quality is lost: the score of each of its windows, laid over the frame.
 
 A window of at most 224 x 224 native pixels is scored as if it were a picture of its own. Every place gets
-the mean score of the windows that cover it. This compares places of one frame with each other; the frame's
-own score looks at all of it at once and is not the mean of the map.
+the mean score of the windows that cover it, each the heavier the nearer its middle is. This compares places
+of one frame with each other; the frame's own score looks at all of it at once and is not the map's mean.
 """
 
 from __future__ import annotations
@@ -62,14 +62,22 @@ def quality_map(
     scores = np.concatenate(
         [infer(np.stack(views[start : start + _BATCH])) for start in range(0, len(views), _BATCH)]
     )
+    tent = _tent(-(-side // ALIGNMENT))
     total = np.zeros((-(-height // ALIGNMENT), -(-width // ALIGNMENT)))
-    count = np.zeros_like(total)
-    blocks = -(-side // ALIGNMENT)
+    weight = np.zeros_like(total)
     for (top, left), score in zip(corners, scores, strict=True):
-        covered = np.s_[top // ALIGNMENT :, left // ALIGNMENT :]
-        total[covered][:blocks, :blocks] += score
-        count[covered][:blocks, :blocks] += 1
-    return QualityMap(_filled(total, count), side, len(corners))
+        covered = np.s_[
+            top // ALIGNMENT : top // ALIGNMENT + len(tent), left // ALIGNMENT : left // ALIGNMENT + len(tent)
+        ]
+        total[covered] += score * tent
+        weight[covered] += tent
+    return QualityMap(_filled(total, weight), side, len(corners))
+
+
+def _tent(blocks: int) -> npt.NDArray[np.float64]:
+    """(blocks, blocks): 1 in the middle of a window, falling to nearly nothing at its edges."""
+    fall = 1 - np.abs(2 * (np.arange(blocks) + 0.5) / blocks - 1)
+    return np.outer(fall, fall)
 
 
 def _corners(length: int, side: int, step: float) -> list[int]:
@@ -80,9 +88,11 @@ def _corners(length: int, side: int, step: float) -> list[int]:
     return sorted({int(place) for place in places})
 
 
-def _filled(total: npt.NDArray[np.float64], count: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _filled(total: npt.NDArray[np.float64], weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Means; the few pixels at the edges that alignment left uncovered get those of their neighbours."""
-    rows, columns = (np.flatnonzero((count > 0).any(axis)) for axis in (1, 0))
-    means = total[: rows[-1] + 1, : columns[-1] + 1] / count[: rows[-1] + 1, : columns[-1] + 1]
-    missing = [(0, whole - there) for whole, there in zip(total.shape, means.shape, strict=True)]
-    return np.pad(means, missing, mode="edge")
+    rows, columns = (np.flatnonzero((weight > 0).any(axis)) for axis in (1, 0))
+    covered = np.s_[: rows[-1] + 1, : columns[-1] + 1]
+    missing = [
+        (0, whole - last - 1) for whole, last in zip(total.shape, (rows[-1], columns[-1]), strict=True)
+    ]
+    return np.pad(total[covered] / weight[covered], missing, mode="edge")

@@ -89,19 +89,27 @@ def test_shots_are_pooled_one_by_one_and_those_without_a_score_left_out() -> Non
 
 
 def test_bad_segments_bridge_short_returns_and_drop_flickers() -> None:
-    scores = [70.0] * 10 + [20.0] * 5 + [50.0] * 3 + [30.0] * 5 + [70.0] * 20 + [10.0] + [70.0] * 10
+    scores = [60.0] * 10 + [20.0] * 10 + [55.0] + [20.0] * 10 + [60.0] * 20 + [10.0] + [60.0] * 10
     (segment,) = bad_segments(track(scores), 40.0)
-    assert (segment.start, segment.end) == (pytest.approx(1.0), pytest.approx(2.3))
-    assert (segment.low, segment.low_at, segment.frames) == (20.0, 1.0, 13)
+    assert (segment.start, segment.end) == (pytest.approx(1.0), pytest.approx(3.1))
+    assert (segment.low, segment.low_at, segment.frames) == (20.0, 1.0, 21)
+    assert segment.mean < 40
 
 
 def test_bad_segments_apart_stay_apart_and_reach_the_end() -> None:
-    scores = [20.0] * 5 + [70.0] * 6 + [20.0] * 5
+    scores = [20.0] * 5 + [60.0] * 8 + [20.0] * 5
     assert [(round(s.start, 3), round(s.end, 3)) for s in bad_segments(track(scores), 40.0)] == [
         (0.0, 0.5),
-        (1.1, 1.6),
+        (1.3, 1.8),
     ]
     assert bad_segments(track([70.0] * 5), 40.0) == []
+
+
+def test_a_cut_or_a_gap_ends_a_bad_segment_at_its_frame() -> None:
+    (cut,) = bad_segments(track([70.0] * 7 + [36.0] * 7, cuts=[7]), 40.0)
+    assert (cut.start, cut.frames) == (pytest.approx(0.7), 7)  # nothing of the good shot in its mean
+    split = bad_segments(track([30.0] * 7 + [0.0] * 20 + [30.0] * 7, skip=range(7, 27)), 40.0)
+    assert [segment.frames for segment in split] == [7, 7]
 
 
 @pytest.mark.parametrize(
