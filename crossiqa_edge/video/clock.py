@@ -17,12 +17,14 @@ class Clock:
     * A stamp equal to the previous one, or a little before it, lies a millisecond after it.
     * A step back by a second or more, as where recordings were joined, begins a new timeline that goes
       on where the old one ended.
-    * A step forward well beyond the frame's announced duration is a loss: its length is reported. A frame
-      that was meant to stay long, as in screen recordings, is none.
+    * Where streams lose parts, a step forward well beyond the frame's announced duration is a loss, and
+      its length is reported. In a file with an index it is a frame that was meant to stay, as screen
+      recordings have them.
     """
 
-    def __init__(self, origin: float | None, fps: float | None) -> None:
+    def __init__(self, origin: float | None, fps: float | None, *, loses: bool) -> None:
         self._origin = origin
+        self._loses = loses
         self._usual = 1 / (fps or _USUAL_FPS)
         self._last: float | None = None
         self._lasts = self._usual  # the previous frame's duration
@@ -51,7 +53,7 @@ class Clock:
             elif pts <= self._last:
                 pts = self._last + _TICK
             late = pts - self.now
-            lost = late if late > max(_LOSS, _LOSS_FRAMES * self._usual) else 0.0
+            lost = late if self._loses and late > max(_LOSS, _LOSS_FRAMES * self._usual) else 0.0
         self._last = pts
         self._lasts = duration or self._usual
         return pts, lost

@@ -46,7 +46,8 @@ class ContainerSource:
         self._reopen = reopen and self.facts.live
         self._patience = patience
         self._closed = False
-        self._clock = Clock(None if self.facts.live else self._reading.origin, self.facts.fps)
+        origin = None if self.facts.live else self._reading.origin
+        self._clock = Clock(origin, self.facts.fps, loses=not self._reading.indexed)
         self._index = 0  # of the next frame
         self._damaged: list[int] = []  # indices, the first and the last
 

@@ -25,7 +25,7 @@ _STEPS_BACK = (0.0, 5.0, 30.0, float("inf"))
 _BEFORE_ALL = -10.0
 _TS_PACKET = 188  # bytes; a transport stream that ends inside one was cut off
 # Containers whose header tells how long the video is; others' durations are guessed from the data there is.
-_TELLING = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
+_INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class Reading:
     Attributes:
         facts: see ``SourceFacts``.
         origin: the time stamp at which the stream says it begins, in seconds; None if it does not say.
+        indexed: whether the container keeps a timeline of its own, which has no holes but those it means.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Reading:
         )
         try:
             self._stream = self._container.streams.video[0]
+            self.indexed = self._container.format.name in _INDEXED
             self.origin = self._seconds(self._stream.start_time)
             first = self._begin(address)
             if start and self._container.duration and self.origin is not None:
@@ -98,10 +100,9 @@ class Reading:
 
     def shortfall(self) -> str | None:
         """After the last frame of a file: why it is taken to be cut off; None if it is whole."""
-        form = self._container.format.name
-        if form == "mpegts" and self._container.size % _TS_PACKET:
+        if self._container.format.name == "mpegts" and self._container.size % _TS_PACKET:
             return "ends inside a transport stream packet"
-        announced = self._announced() if form in _TELLING else None
+        announced = self._announced() if self.indexed else None
         if announced is None:
             return None
         until = self._until - (self.origin or 0.0)
