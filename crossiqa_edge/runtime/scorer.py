@@ -97,7 +97,7 @@ class Scorer:
             raise ConfigError(f"unknown sampling {sampling!r}; choose from {', '.join(SAMPLINGS)}")
         if crops < 1:
             raise ConfigError(f"crops must be at least 1, not {crops}")
-        artefact = Artefact.open(_locate(model))
+        artefact = Artefact.open(locate(model))
         opened = open_backend(artefact, backend, threads=threads)
         return cls(artefact, opened, sampling or artefact.card.sampling, crops, max_pixels)
 
@@ -236,7 +236,7 @@ class Scorer:
         )
 
 
-def _locate(model: str | os.PathLike[str]) -> Path:
+def locate(model: str | os.PathLike[str]) -> Path:
     """The path of a model file; a bare word is a shipped model's name before it is a file's."""
     path = Path(model)
     if not isinstance(model, str) or model != path.name or path.suffix:
