@@ -1,12 +1,15 @@
-"""The trade-off as a picture: latency on a logarithmic axis, accuracy, and the front of the best."""
+"""The bench's pictures: latency against accuracy with the front of the best, and the curves of scaling."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from io import BytesIO
 
+import numpy as np
+
 from crossiqa_edge.bench.pareto import front, per_picture_ms, srcc_of
 from crossiqa_edge.bench.rows import Row
+from crossiqa_edge.bench.scaling import Curve
 from crossiqa_edge.errors import MissingDependencyError
 
 try:
@@ -75,3 +78,23 @@ def _label(axes: Axes, best: Sequence[Row]) -> None:
             textcoords="offset points",
             fontsize=8,
         )
+
+
+def scaling_png(curves: Sequence[Curve]) -> bytes:
+    """PNG with a plot for each curve: medians with their intervals, and the fitted law."""
+    figure, grid = pyplot.subplots(
+        1, len(curves), figsize=(3.4 * len(curves), 3.4), layout="constrained", squeeze=False
+    )
+    for curve, axes in zip(curves, grid[0], strict=True):
+        fine = np.geomspace(curve.x.min(), curve.x.max(), 100)
+        spread = np.abs(np.array(curve.intervals).T - curve.milliseconds)
+        axes.plot(fine, curve.law.at(curve.coefficients, fine), color="black", lw=1, ls=":", label="law")
+        axes.errorbar(curve.x, curve.milliseconds, yerr=spread, fmt="o", color=_COLOURS[0], label="measured")
+        axes.set_xscale("log")
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.25, which="both")
+        axes.set_xlabel(curve.unit)
+        axes.set_title(f"{curve.name}: {curve.deviation:.0%} off the law at most", fontsize=9)
+    grid[0][0].set_ylabel("milliseconds, median")
+    grid[0][0].legend(frameon=False)
+    return png(figure)

@@ -178,3 +178,54 @@ def report(results: Path, out: Path | None, markdown: bool) -> None:
         click.echo(text(result_cells(rows)))
     if out is not None:
         _report(rows, out)
+
+
+@command.command()
+@click.option("--model", default="nano", show_default=True, metavar="NAME|FILE")
+@click.option("--backend", type=click.Choice([*BACKENDS]), default="onnxruntime", show_default=True)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=2.0,
+    show_default=True,
+    help="Timing of each point.",
+)
+@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE.png", help="Write a plot.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a Markdown table.")
+def scaling(model: str, backend: str, seconds: float, out: Path | None, as_json: bool) -> None:
+    """Cost against resolution, batch, views, threads and tokens, beside the law that each should follow."""
+    import json
+
+    from crossiqa_edge.bench.scaling import curves, to_markdown
+
+    measured = curves(model, backend, seconds)
+    if as_json:
+        click.echo(json.dumps([curve.to_dict() for curve in measured], indent=2))
+    else:
+        click.echo(to_markdown(measured), nl=False)
+    if out is not None:
+        from crossiqa_edge.atomic import atomic_write
+        from crossiqa_edge.bench.figure import scaling_png
+
+        with atomic_write(out) as stream:
+            stream.write(scaling_png(measured))
+        complain(f"plot written to {out}")
+
+
+@command.command()
+@click.argument("models", nargs=-1, metavar="[NAME|FILE]...")
+@click.option("--backend", type=click.Choice([*BACKENDS]), default="onnxruntime", show_default=True)
+@click.option(
+    "--batch", "batches", multiple=True, type=click.IntRange(min=1), default=(1, 8), show_default=True
+)
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=2.0, show_default=True)
+def roofline(models: tuple[str, ...], backend: str, batches: tuple[int, ...], seconds: float) -> None:
+    """Operations of each model against the machine's own peaks, a product and a copy measured here."""
+    from crossiqa_edge.bench.point import grid, open_all
+    from crossiqa_edge.bench.roofline_table import measure_roofline
+    from crossiqa_edge.bench.tables import markdown
+
+    opened, refused = open_all(grid(models or available(), (backend,), batches))
+    for reason in dict.fromkeys(item.reason for item in refused):
+        complain(f"left out: {reason}")
+    click.echo(markdown(measure_roofline(opened, seconds)))

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from crossiqa_edge.cli.config import config_option
 from crossiqa_edge.imaging.sampling import SAMPLINGS
 from crossiqa_edge.runtime.select import AUTO, BACKENDS
 from crossiqa_edge.video.policy import Policy
@@ -34,9 +35,10 @@ class Seconds(click.ParamType):
 
 
 def model_options(command: Command) -> Command:
-    """``--model``, ``--backend`` and ``--threads``: what scores."""
+    """``--config``, ``--model``, ``--backend`` and ``--threads``: what scores."""
     return _with(
         command,
+        config_option,
         click.option(
             "--model",
             default="nano",
