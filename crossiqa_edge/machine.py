@@ -30,6 +30,7 @@ _NVIDIA_SMI = (
     "--query-gpu=name,memory.total,driver_version,compute_cap",
     "--format=csv,noheader",
 )
+_GPU_FILES = ("/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/dxg")  # a driver, a Jetson, Windows' subsystem
 _PATIENCE = 5.0  # seconds; nvidia-smi can hang on a sick driver
 
 
@@ -60,18 +61,30 @@ class Machine:
 
 def this_machine() -> Machine:
     """Ask the system; takes a few milliseconds, or what nvidia-smi takes where there is one."""
-    cpuinfo = _text("/proc/cpuinfo")
+    cpu, cores, instructions = processor()
     release = _text("/etc/nv_tegra_release").splitlines()
     return Machine(
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         board=_text("/proc/device-tree/model").strip("\0 \n") or None,
-        cpu=cpu_model(cpuinfo) or _mac_cpu() or platform.processor() or platform.machine(),
-        cores=_usable_cores(),
-        instructions=instruction_sets(cpuinfo),
+        cpu=cpu,
+        cores=cores,
+        instructions=instructions,
         memory_gib=_memory_gib(),
         gpus=_gpus(),
         jetson=release[0].lstrip("# ") if release else None,
     )
+
+
+def processor() -> tuple[str, int, tuple[str, ...]]:
+    """Model, usable cores and instruction sets of the CPU; takes about a millisecond."""
+    cpuinfo = _text("/proc/cpuinfo")
+    model = cpu_model(cpuinfo) or _mac_cpu() or platform.processor() or platform.machine()
+    return model, _usable_cores(), instruction_sets(cpuinfo)
+
+
+def nvidia_gpu_seen() -> bool:
+    """Whether a driver offers an NVIDIA GPU, by the files of its devices; starts no process."""
+    return any(Path(file).exists() for file in _GPU_FILES)
 
 
 def cpu_model(cpuinfo: str) -> str | None:

@@ -13,6 +13,12 @@ from tiny_graph import TINY_CARD, tiny_model
 from crossiqa_edge.card import ModelCard
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a user of this machine has in the cache plays no part."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture(scope="session")
 def tiny_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sound artefact of a few hundred bytes; the score of a view is its mean byte / 255 * 100."""

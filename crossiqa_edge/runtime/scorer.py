@@ -77,6 +77,7 @@ class Scorer:
         threads: int | None = None,
         crops: int = 5,
         max_pixels: int = MAX_PIXELS,
+        work: int | None = None,
     ) -> Scorer:
         """Open a shipped model by name, or any model file by path.
 
@@ -87,6 +88,7 @@ class Scorer:
             threads: CPU threads of one inference, at least 1; None leaves it to the backend.
             crops: windows a picture when sampling is ``crops``, at least 1.
             max_pixels: the most pixels that a picture's header may announce.
+            work: views that will be scored, as far as is known; ``auto`` chooses with it in mind.
 
         Raises:
             ArtefactError: no such model, or a file that is damaged, hostile or without a card.
@@ -98,7 +100,7 @@ class Scorer:
         if crops < 1:
             raise ConfigError(f"crops must be at least 1, not {crops}")
         artefact = Artefact.open(locate(model))
-        opened = open_backend(artefact, backend, threads=threads)
+        opened = open_backend(artefact, backend, threads=threads, work=work)
         return cls(artefact, opened, sampling or artefact.card.sampling, crops, max_pixels)
 
     @property

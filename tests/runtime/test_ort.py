@@ -8,6 +8,7 @@ import pytest
 from tiny_graph import tiny_model
 
 from crossiqa_edge.errors import ArtefactError, BackendError
+from crossiqa_edge.runtime import ort, ort_cuda, ort_tensorrt
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.ort import obstacle, open_backend
 
@@ -163,3 +164,110 @@ def test_obstacles_are_told_in_words(tiny_onnx, monkeypatch):
     assert obstacle(artefact) is None
     monkeypatch.setattr("crossiqa_edge.runtime.ort.find_spec", lambda name: None)
     assert "pip install onnxruntime" in obstacle(artefact)
+
+
+class StandInSession:
+    """A session that takes the providers it is told, whatever it was asked for."""
+
+    asked = None
+
+    def __init__(self, data, options, providers):
+        type(self).asked = providers
+
+    def get_providers(self):
+        return self.taken
+
+
+@pytest.fixture
+def session(monkeypatch):
+    """``session(*taken)``: onnxruntime as if it had a GPU build, and took these providers."""
+
+    def pretend(*taken):
+        stand_in = type("Session", (StandInSession,), {"taken": list(taken)})
+        monkeypatch.setattr("onnxruntime.InferenceSession", stand_in)
+        return stand_in
+
+    monkeypatch.setattr(ort, "nvidia_gpu_seen", lambda: True)
+    monkeypatch.setattr(ort, "_available", lambda: [ort.TENSORRT.title, ort.CUDA.title, ort.CPU.title])
+    return pretend
+
+
+@pytest.mark.parametrize(
+    ("module", "provider"), [(ort_cuda, ort.CUDA), (ort_tensorrt, ort.TENSORRT)], ids=["cuda", "tensorrt"]
+)
+def test_a_gpu_provider_is_asked_for_with_the_cpu_behind_it(module, provider, session, tiny_onnx):
+    stand_in = session(provider.title, ort.CPU.title)
+    artefact = Artefact.open(tiny_onnx)
+    assert module.obstacle(artefact) is None
+    backend = module.open_backend(artefact, reason="because")
+    assert [title for title, _ in stand_in.asked] == [provider.title, ort.CPU.title]
+    assert (backend.name, backend.device, backend.reason) == (provider.name, "cuda", "because")
+
+
+@pytest.mark.parametrize("module", [ort_cuda, ort_tensorrt], ids=["cuda", "tensorrt"])
+@pytest.mark.parametrize("taken", [[ort.CPU.title], []], ids=["cpu", "nothing"])
+def test_a_provider_that_falls_back_in_silence_is_an_error(module, taken, session, tiny_onnx):
+    session(*taken)
+    with pytest.raises(BackendError, match=r"onnxruntime runs on .* instead of .*--backend onnxruntime"):
+        module.open_backend(Artefact.open(tiny_onnx))
+
+
+def test_tensorrt_that_falls_back_on_cuda_is_an_error(session, tiny_onnx):
+    session(ort.CUDA.title, ort.CPU.title)
+    with pytest.raises(BackendError, match="instead of TensorrtExecutionProvider"):
+        ort_tensorrt.open_backend(Artefact.open(tiny_onnx))
+
+
+def test_a_provider_that_the_installed_onnxruntime_lacks_falls_back_and_is_an_error(tiny_onnx):
+    """The real library, of which the CPU build is installed for the tests: it only warns."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if ort.CUDA.title in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has CUDA")
+    with pytest.warns(UserWarning), pytest.raises(BackendError, match="instead of CUDAExecutionProvider"):
+        ort_cuda.open_backend(Artefact.open(tiny_onnx))
+
+
+def test_obstacles_of_gpu_providers(tiny_onnx, monkeypatch):
+    artefact = Artefact.open(tiny_onnx)
+    monkeypatch.setattr(ort, "nvidia_gpu_seen", lambda: False)
+    assert "needs an NVIDIA GPU" in ort_cuda.obstacle(artefact)
+    monkeypatch.setattr(ort, "nvidia_gpu_seen", lambda: True)
+    monkeypatch.setattr(ort, "_available", lambda: [ort.CPU.title])
+    assert "pip install onnxruntime-gpu" in ort_cuda.obstacle(artefact)
+
+
+def full_range_map(model):
+    """Score = mean of a view's first four bytes / 2.55, by way of an int8 map with all weights at 127."""
+    onnx = pytest.importorskip("onnx")
+    make, graph = onnx.helper.make_node, model.graph
+    tensors = {
+        **{"byte": np.float32(1), "zero": np.uint8(0), "share": np.float32(100 / (4 * 255 * 127))},
+        **{
+            "map": np.full((4, 8), 127, np.int8),
+            "units": np.ones(8, np.float32),
+            "none": np.zeros(8, np.int8),
+        },
+        **{"flat": np.array([0, -1]), "start": np.array([0]), "end": np.array([4]), "axis": np.array([1])},
+    }
+    graph.initializer.extend(onnx.numpy_helper.from_array(np.array(t), name) for name, t in tensors.items())
+    del graph.node[:]
+    graph.node.extend(
+        [
+            make("Cast", ["views"], ["pixels"], to=onnx.TensorProto.FLOAT),
+            make("Reshape", ["pixels", "flat"], ["row"]),
+            make("Slice", ["row", "start", "end", "axis"], ["four"]),
+            make("QuantizeLinear", ["four", "byte", "zero"], ["integers"]),
+            make("DequantizeLinear", ["integers", "byte", "zero"], ["bytes"]),
+            make("DequantizeLinear", ["map", "units", "none"], ["weights"], axis=1),
+            make("MatMul", ["bytes", "weights"], ["sums"]),
+            make("ReduceMean", ["sums", "axis"], ["mean"], keepdims=0),
+            make("Mul", ["mean", "share"], ["score"]),
+        ]
+    )
+
+
+def test_int8_weights_of_full_range_do_not_overflow(make_onnx):
+    """Without VNNI, 2 x 255 x 127 does not fit the 16 bits of a pair of products; with it, this holds anyway."""
+    backend = open_backend(Artefact.open(make_onnx(full_range_map)))
+    white = np.full((1, 224, 224, 3), 255, np.uint8)
+    np.testing.assert_allclose(backend.infer(white), [100.0], atol=0.01)

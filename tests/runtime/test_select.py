@@ -3,12 +3,69 @@
 import sys
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 from crossiqa_edge.card import CARD_KEY, ModelCard
 from crossiqa_edge.errors import ArtefactError, BackendError, ConfigError
+from crossiqa_edge.runtime import select, speeds
 from crossiqa_edge.runtime.artefact import Artefact
-from crossiqa_edge.runtime.select import BACKENDS, open_backend
+from crossiqa_edge.runtime.select import MUCH_WORK, measured, open_backend
+from crossiqa_edge.runtime.speeds import Speed
+
+
+class StandIn:
+    """A backend that takes as long as it is told, on a clock that only it moves."""
+
+    def __init__(self, clock, seconds, reason):
+        self.clock, self.seconds, self.reason, self.closed = clock, seconds, reason, False
+
+    def infer(self, views):
+        self.clock.now += self.seconds * len(views)
+        return np.zeros(len(views), np.float32)
+
+    def close(self):
+        self.closed = True
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class Bench:
+    """Stand-ins registered as the only backends, and what was opened."""
+
+    def __init__(self, monkeypatch):
+        self.monkeypatch, self.clock, self.opened, self.rows = monkeypatch, Clock(), [], {}
+        monkeypatch.setattr(speeds, "perf_counter", self.clock)
+        monkeypatch.setattr(select, "perf_counter", self.clock)
+        monkeypatch.setattr(select, "BACKENDS", self.rows)
+
+    def add(self, name, *, obstacle=None, opening=0.0, view=0.01, error=None):
+        module = ModuleType(f"stand_in_{name}")
+        module.obstacle = lambda artefact: obstacle
+
+        def open_backend(artefact, *, threads, reason):
+            if error:
+                raise error
+            self.clock.now += opening
+            self.opened.append((name, StandIn(self.clock, view, reason)))
+            return self.opened[-1][1]
+
+        module.open_backend = open_backend
+        self.monkeypatch.setitem(sys.modules, module.__name__, module)
+        self.rows[name] = module.__name__
+
+    def names(self):
+        return [name for name, _ in self.opened]
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    return Bench(monkeypatch)
 
 
 @pytest.fixture
@@ -16,32 +73,86 @@ def artefact(tiny_onnx):
     return Artefact.open(tiny_onnx)
 
 
-@pytest.fixture
-def picky(monkeypatch):
-    """A backend of higher rank than onnxruntime that cannot run here."""
-    module = ModuleType("picky_backend")
-    module.obstacle = lambda artefact: "no such accelerator"
-    monkeypatch.setitem(sys.modules, "picky_backend", module)
-    monkeypatch.setattr("crossiqa_edge.runtime.select.BACKENDS", {"picky": "picky_backend", **BACKENDS})
-    return module
+def test_one_that_can_run_it_is_taken_without_measuring(artefact, bench):
+    bench.add("picky", obstacle="no such accelerator")
+    bench.add("plain")
+    backend = open_backend(artefact, work=10 * MUCH_WORK)
+    assert bench.names() == ["plain"]
+    assert backend.reason == "the only one that runs this onnx file here"
 
 
-def test_auto_gives_the_reason(artefact):
-    backend = open_backend(artefact)
-    assert (backend.name, backend.reason) == ("onnxruntime", "onnxruntime runs this onnx file here")
+def test_unmeasured_the_first_in_order_is_taken(artefact, bench):
+    bench.add("first", view=9.0)
+    bench.add("second", view=0.001)
+    for work in (None, 1, MUCH_WORK - 1):
+        reason = open_backend(artefact, work=work).reason
+        assert reason.startswith("first in order of first, second; not measured yet: crossiqa doctor")
+    assert bench.names() == ["first"] * 3
 
 
-def test_auto_says_what_it_passed_over_and_why(artefact, picky):
-    backend = open_backend(artefact)
-    assert backend.name == "onnxruntime"
-    assert backend.reason.startswith("not picky: no such accelerator; ")
+def test_much_work_is_measured_once_and_remembered(artefact, bench):
+    bench.add("slow", view=0.02)
+    bench.add("fast", view=0.01)
+    first = open_backend(artefact, work=MUCH_WORK)
+    assert bench.names() == ["slow", "fast", "fast"]
+    assert [backend.closed for _, backend in bench.opened] == [True, True, False]
+    assert first.reason == "first to be done with 1000 views, opening included; ms a view: slow 20, fast 10"
+    assert open_backend(artefact, work=MUCH_WORK).reason == first.reason
+    assert open_backend(artefact).reason == "fastest here, ms a view: slow 20, fast 10"
+    assert bench.names()[3:] == ["fast", "fast"], "nothing was measured again"
 
 
-def test_auto_takes_the_first_without_an_obstacle(artefact, picky):
-    opened = object()
-    picky.obstacle = lambda artefact: None
-    picky.open_backend = lambda artefact, *, threads, reason: (opened, threads)
-    assert open_backend(artefact, threads=3) == (opened, 3)
+def test_a_single_picture_does_not_wait_for_what_opens_slowly(artefact, bench):
+    bench.add("slow", view=0.02, opening=0.1)
+    bench.add("fast", view=0.01, opening=1.0)
+    measured(artefact)
+    open_backend(artefact, work=1)
+    open_backend(artefact, work=89)
+    open_backend(artefact, work=91)
+    assert bench.names()[2:] == ["slow", "slow", "fast"]
+
+
+def test_what_fails_when_it_is_measured_is_never_taken(artefact, bench):
+    bench.add("broken", error=BackendError("its library\ndoes not load"))
+    bench.add("slow", view=0.02)
+    bench.add("fast", view=0.01)
+    assert measured(artefact) == {"slow": Speed(0, 20), "fast": Speed(0, 10), "broken": None}
+    assert open_backend(artefact).reason == "fastest here, ms a view: slow 20, fast 10"
+
+
+def test_where_all_fail_their_errors_are_told(artefact, bench):
+    bench.add("broken", error=BackendError("its library does not load"))
+    with pytest.raises(BackendError, match="its library does not load"):
+        measured(artefact)
+
+
+def test_a_backend_that_came_later_makes_a_measurement_old(artefact, bench):
+    bench.add("one", view=0.02)
+    bench.add("two", view=0.01)
+    measured(artefact)
+    bench.add("three", view=0.001)
+    assert "not measured yet" in open_backend(artefact).reason
+    measured(artefact)
+    assert "three 1" in open_backend(artefact).reason
+
+
+def test_what_takes_minutes_to_open_is_only_taken_by_name(artefact, bench):
+    bench.add("onnxruntime-tensorrt", view=0.001)
+    bench.add("plain")
+    measured(artefact)
+    open_backend(artefact)
+    open_backend(artefact, "onnxruntime-tensorrt")
+    assert bench.names() == ["plain", "plain", "onnxruntime-tensorrt"]
+
+
+def test_what_would_help_if_it_were_installed_is_told_where_it_could_run(artefact, bench, monkeypatch):
+    bench.add("openvino", obstacle="not installed: pip install it")
+    bench.add("tensorrt", obstacle="not installed: pip install it")
+    bench.add("plain")
+    monkeypatch.setattr(select, "nvidia_gpu_seen", lambda: False)
+    assert open_backend(artefact).reason.endswith("here; may be faster, see crossiqa doctor: openvino")
+    monkeypatch.setattr(select, "nvidia_gpu_seen", lambda: True)
+    assert open_backend(artefact).reason.endswith("doctor: openvino, tensorrt")
 
 
 def test_by_name(artefact):
@@ -49,18 +160,22 @@ def test_by_name(artefact):
 
 
 def test_an_unknown_name_lists_the_known_ones(artefact):
-    with pytest.raises(ConfigError, match="unknown backend 'cuda'; choose from auto, onnxruntime"):
+    with pytest.raises(ConfigError, match=r"unknown backend 'cuda'; choose from auto, .*onnxruntime"):
         open_backend(artefact, "cuda")
 
 
-def test_one_asked_for_that_cannot_run_is_not_replaced(artefact, picky):
+def test_one_asked_for_that_cannot_run_is_not_replaced(artefact, bench):
+    bench.add("picky", obstacle="no such accelerator")
+    bench.add("plain")
     with pytest.raises(BackendError, match="no such accelerator"):
         open_backend(artefact, "picky")
+    assert bench.opened == []
 
 
-def test_where_none_can_run_all_reasons_are_given(artefact, monkeypatch):
-    monkeypatch.setattr("crossiqa_edge.runtime.ort.find_spec", lambda name: None)
-    with pytest.raises(BackendError, match=r"no backend can run it here.*not installed"):
+def test_where_none_can_run_all_reasons_are_given(artefact, bench):
+    bench.add("picky", obstacle="no such accelerator")
+    bench.add("absent", obstacle="not installed")
+    with pytest.raises(BackendError, match=r"here \(picky: no such accelerator; absent: not installed\)"):
         open_backend(artefact)
 
 
@@ -69,9 +184,16 @@ def test_threads_must_be_positive(artefact):
         open_backend(artefact, threads=0)
 
 
-def test_bare_weights_are_sent_to_export(tmp_path):
+def test_bare_weights_are_sent_to_export_where_torch_is_missing(tmp_path, bench):
     save = pytest.importorskip("safetensors.numpy").save
     path = tmp_path / "w.safetensors"
     path.write_bytes(save({}, metadata={CARD_KEY: ModelCard("w", "nano").to_json()}))
+    bench.add("torch", obstacle="torch is not installed")
     with pytest.raises(ArtefactError, match=r"crossiqa export .*w\.safetensors -o .*w\.onnx"):
         open_backend(Artefact.open(path))
+
+
+def test_every_row_of_the_table_is_a_backend(artefact):
+    for name, hindrance in select.obstacles(artefact).items():
+        assert hindrance is None or (hindrance and "\n" not in hindrance), name
+    assert select.obstacles(artefact)["onnxruntime"] is None
