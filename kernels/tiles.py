@@ -23,7 +23,7 @@ def power_of_two(count: int) -> int:
 
 
 def shared_limit(architecture: int) -> int:
-    """Bytes of shared memory a block may use; an unlisted architecture has what the listed one below it has."""
+    """Bytes of shared memory a block may use; an unlisted architecture counts as the listed one below it."""
     below = [target for number, target in sorted(TARGETS.items()) if number <= architecture]
     return (below or [TARGETS[75]])[-1].shared_limit
 
@@ -109,3 +109,31 @@ def linear_tile(architecture: int, rows: int, columns: int, depth: int, dtype: s
         1 if turing else min(4, shared_limit(architecture) // ((block_rows + block_columns) * step * size))
     )
     return LinearTile(block_rows, block_columns, step, warps, stages)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedTile:
+    """``patches`` x ``columns`` of the tokens, by ``warps``.
+
+    With levels, ``groups`` of a patch pass the inner ones at a time; without, ``depth`` of the sum is a step.
+    """
+
+    patches: int
+    columns: int
+    groups: int
+    depth: int
+    warps: int
+    stages: int
+
+
+def embed_tile(architecture: int, patches: int, columns: int, dtype: str) -> EmbedTile:
+    """Few patches are spread over many programs, which repeat the inner levels; many fill wider ones.
+
+    ``patches`` counts those of all views. 16 of them are the least that tensor cores take. Products without
+    tensor cores (float32, Turing) hold their operands in registers, so that less of a patch fits.
+    """
+    if architecture < 80 or dtype == "fp32":
+        return EmbedTile(SMALLEST_DOT, 32, 1, 32, 4, 1 if architecture < 80 else 2)
+    rows = -(-patches // SMALLEST_DOT)
+    wide = [block for block in (128, 64) if columns > block // 2 and rows * -(-columns // block) >= BUSY]
+    return EmbedTile(SMALLEST_DOT, (wide or [32])[0], 4, 64, 8, 2)
