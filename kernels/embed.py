@@ -46,7 +46,7 @@ class Operands(NamedTuple):
 
     @property
     def widths(self) -> list[int]:
-        """Values per joined thing that each level reads: 3 per pixel, then the outputs of the level before."""
+        """Values of each thing that a level joins: 3 of a pixel, then the outputs of the level before."""
         return [3, *(len(weight) for weight in self.weights[:-1])]
 
     @property

@@ -1,4 +1,6 @@
-"""Which tile a kernel takes: pure functions of the GPU's architecture, the sizes and the type. No autotuning.
+"""Which tile a kernel takes: pure functions of the architecture, the sizes and the type. No autotuning.
+
+Attention has its own, in ``attention_tiles.py``.
 
 A choice that is a function can be tested without a GPU, compiled ahead of time, and is the same at every
 start. The numbers come from counting registers and shared memory in the compiled code; whoever measures
@@ -11,7 +13,6 @@ from dataclasses import dataclass
 
 from crossiqa_edge.kernels.targets import TARGETS
 
-WHOLE_ROW = 256  # most tokens whose scores a program holds in registers all at once
 SMALLEST_DOT = 16  # least side that a matrix product may have on tensor cores
 BUSY = 96  # programs that occupy most of a large GPU: an A100 has 108 multiprocessors, an H100 132
 ELEMENT_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
@@ -26,29 +27,6 @@ def shared_limit(architecture: int) -> int:
     """Bytes of shared memory a block may use; an unlisted architecture counts as the listed one below it."""
     below = [target for number, target in sorted(TARGETS.items()) if number <= architecture]
     return (below or [TARGETS[75]])[-1].shared_limit
-
-
-@dataclass(frozen=True, slots=True)
-class AttentionTile:
-    """How attention is cut.
-
-    Attributes:
-        queries: query rows a program holds.
-        keys: keys that one step of the loop takes, 0 where there is no loop.
-        tail: keys that are taken after the loop, masked: a power of two, 0 where ``keys`` divides the tokens.
-        warps, stages: of 32 threads, and of the loop's software pipeline.
-    """
-
-    queries: int
-    keys: int
-    tail: int
-    warps: int
-    stages: int
-
-
-def attention_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> AttentionTile:
-    """The tile of forward attention over ``tokens`` tokens; ``dtype`` is fp16, bf16 or fp32."""
-    raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
