@@ -22,6 +22,8 @@ from crossiqa_edge.runtime.scorer import Scorer
 from crossiqa_edge.video.policy import Policy
 from crossiqa_edge.video.pooling import Pooling
 
+_FRAMES_OF_A_CLIP = 300  # ten seconds, where nobody has opened it yet
+
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
@@ -111,7 +113,13 @@ def command(
     with (
         ended_by_sigterm(),
         Scorer.load(
-            model, backend=backend, sampling=sampling, threads=threads, crops=crops, max_pixels=max_pixels
+            model,
+            backend=backend,
+            sampling=sampling,
+            threads=threads,
+            crops=crops,
+            max_pixels=max_pixels,
+            work=_views_ahead(entries, crops if sampling == "crops" else 1),
         ) as scorer,
     ):
         loaded = perf_counter()
@@ -119,6 +127,7 @@ def command(
         writer = writer_for(form, entries)
         outcomes = score_all(scorer, entries, batch, settings, writer, ordered=sort == "score")
         if timings:
+            complain(f"{scorer.backend.describe}: {scorer.backend.reason}")
             print_timings(outcomes, loaded - start, perf_counter() - loaded)
         if report is not None:
             report_on(outcomes, report, scorer)
@@ -127,6 +136,11 @@ def command(
         if heatmap is not None:
             draw_heatmap(outcomes[0], heatmap, scorer)
     return _exit_code(outcomes, fail_under)
+
+
+def _views_ahead(entries: Sequence[Entry], views: int) -> int:
+    """About how many views will be scored, with so many ``views`` a picture or frame."""
+    return sum((_FRAMES_OF_A_CLIP if entry.clip else 1) * views for entry in entries)
 
 
 def _check_outputs(
