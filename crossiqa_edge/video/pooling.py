@@ -168,8 +168,8 @@ def harmonic_mean(scores: Floats) -> float:
 def worst_window(track: Track, seconds: float) -> Segment:
     """The stretch of ``seconds`` with the lowest mean; all of a clip that is no longer than that.
 
-    A window begins at a scored frame and ends within the clip. One with less than half the frames of the
-    fullest, at the edge of a gap or of black, is passed over: a frame or two say little about a second.
+    A window begins at a scored frame and ends within the clip. One with less than three quarters of the
+    frames of the fullest, at the edge of a gap or of black, is passed over: a few say little about a second.
     """
     first = np.arange(len(track.pts))
     slack = track.period / 2  # time stamps are rounded; a frame on the window's end is the next window's
@@ -179,7 +179,7 @@ def worst_window(track: Track, seconds: float) -> Segment:
     sums = np.concatenate([[0.0], np.cumsum(track.scores)])
     means = (sums[stop] - sums[first]) / lengths
     beyond = track.pts + seconds > track.pts[-1] + track.period + slack
-    means[beyond | (2 * lengths < lengths.max())] = np.inf
+    means[beyond | (4 * lengths < 3 * lengths.max())] = np.inf
     worst = int(means.argmin())  # the first, so all of it, where every window is beyond
     return track.segment(worst, int(stop[worst]))
 

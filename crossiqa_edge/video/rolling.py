@@ -102,7 +102,10 @@ class Rolling:
             "gap_seconds": self.gap_seconds,
         }
         counts = {"frames": self.frames, "scored": self.scored, "dropped": self.dropped, "gaps": self.gaps}
-        rounded = {key: None if value is None else round(value, 3) for key, value in figures.items()}
+        digits = {"mean": 2, "min": 2}  # as elsewhere for scores
+        rounded = {
+            key: None if value is None else round(value, digits.get(key, 3)) for key, value in figures.items()
+        }
         return {**counts, "flagged": dict(self.flags), **rounded}
 
     def _close_quarters(self, pts: float) -> None:

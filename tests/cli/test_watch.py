@@ -1,0 +1,135 @@
+"""``crossiqa watch``: JSON lines in a pipe, a panel on a terminal, exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clip_files import write_clip
+from rich.console import Console
+
+from crossiqa_edge.cli import watch
+from crossiqa_edge.cli.watch_panel import Panel, curve
+from crossiqa_edge.runtime.scorer import Scorer
+from crossiqa_edge.video.frames import LOST, SourceEnd
+from crossiqa_edge.video.pipeline import Stream
+from crossiqa_edge.video.results import FrameScore, GapEvent
+from crossiqa_edge.video.rolling import Rolling
+from crossiqa_edge.video.source import open_source
+
+Crossiqa = Callable[..., Any]
+Process = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_clip(tmp_path / "clip.mp4", [204] * 20 + [51] * 10 + [0] * 5)
+
+
+@pytest.fixture
+def watched(crossiqa: Crossiqa, tiny_onnx: Path) -> Crossiqa:
+    return lambda *arguments: crossiqa("watch", "--model", tiny_onnx, *arguments)
+
+
+def test_a_pipe_gets_a_line_a_frame_and_what_they_come_to(watched: Crossiqa, clip: Path) -> None:
+    done = watched(clip)
+    *frames, end = [json.loads(line) for line in done.out.splitlines()]
+    assert (done.code, done.err) == (0, "")
+    assert [frame["index"] for frame in frames] == list(range(35))
+    assert {frame["path"] for frame in frames} == {str(clip)}
+    assert (end["event"], end["frames"], end["scored"], end["flagged"]) == ("end", 35, 30, {"black": 5})
+    assert end["mean"] == pytest.approx((20 * 80 + 10 * 20) / 30, abs=2)
+    assert end["min"] == min(frame["score"] for frame in frames if frame["score"] is not None)
+    assert end["end"]["status"] == "complete"
+
+
+def test_policies_are_those_of_score(watched: Crossiqa, clip: Path) -> None:
+    done = watched("--stride", 10, "--end", 1, clip)
+    assert [json.loads(line)["index"] for line in done.out.splitlines()[:-1]] == [0, 10, 20]
+
+
+def test_nothing_to_score(watched: Crossiqa, tmp_path: Path) -> None:
+    assert watched(write_clip(tmp_path / "black.mp4", [0] * 5)).code == 2
+    done = watched(tmp_path / "gone.mp4")
+    assert (done.code, done.out, len(done.complaints)) == (2, "", 1)
+
+
+@pytest.mark.parametrize("trouble", ["gap", "lost"])
+def test_what_was_lost_is_told_and_the_exit_code_says_so(
+    watched: Crossiqa, clip: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    real = watch.stream
+
+    class Troubled(Stream):
+        def _run(self) -> Iterator[FrameScore | GapEvent]:
+            if trouble == "gap":
+                yield GapEvent(None, 0.0, 1.5, "the connection was lost")
+            yield from super()._run()
+
+        def _finish(self, end: SourceEnd | None) -> None:
+            super()._finish(SourceEnd(LOST, "it did not come back") if trouble == "lost" else end)
+
+    monkeypatch.setattr(watch, "stream", lambda scorer, source, policy: Troubled(scorer, source, policy))
+    assert real is not watch.stream
+    done = watched(clip)
+    assert done.code == 1
+    assert ("it did not come back" in done.err) == (trouble == "lost")
+    assert json.loads(done.out.splitlines()[-1])["gaps"] == (trouble == "gap")
+
+
+def test_ctrl_c_ends_an_endless_source_with_all_that_was_read(
+    process: Process, tiny_onnx: Path, tmp_path: Path
+) -> None:
+    printed = tmp_path / "lines.jsonl"
+    with printed.open("w") as stream:
+        running = process("watch", "--model", tiny_onnx, "testpattern:96x64@25", stdout=stream)
+        while printed.read_text().count("\n") < 3:
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=60)
+    *frames, end = [json.loads(line) for line in printed.read_text().splitlines()]
+    assert running.returncode == 130 and errors.strip() == "crossiqa: interrupted"
+    assert (end["event"], end["frames"]) == ("end", len(frames))
+
+
+def test_the_panel_shows_where_the_stream_stands(tiny_onnx: Path) -> None:
+    rolling = Rolling()
+    source = open_source("testpattern:96x64@25")
+    with Scorer.load(tiny_onnx) as scorer:
+        panel = Panel(source.facts, rolling, scorer)
+        assert "waiting for the first frame" in drawn(panel)
+        for place in range(50):
+            score = 81.0 if place < 25 else 31.0
+            rolling.add(FrameScore(place, place / 25, score, timings_ms={"infer": 7.0}, dropped_before=2))
+        rolling.add(GapEvent(49, 2.0, 1.5, "lost"))
+        shown = drawn(panel)
+    source.close()
+    for figure in (
+        "31.0 poor",
+        "mean  56.0 fair",
+        "0:00:01.960",
+        "dropped 100",
+        "gaps 1 (1.5 s)",
+        "p95 7.0 ms",
+    ):
+        assert figure in shown
+    assert "testpattern:" in shown and "tiny-test@" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def drawn(panel: Panel) -> str:
+    console = Console(file=io.StringIO(), width=80)
+    console.print(panel)
+    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+
+def test_the_curve_runs_from_the_past_to_the_present() -> None:
+    assert curve([100.0, float("nan"), 0.0]).plain == "▁·█"
