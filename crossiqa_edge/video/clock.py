@@ -34,12 +34,15 @@ class Clock:
         """Where the next frame is expected, in seconds."""
         return 0.0 if self._last is None else self._last + self._lasts
 
-    def place(self, stamp: float | None, duration: float | None) -> tuple[float, float]:
+    def place(
+        self, stamp: float | None, duration: float | None, *, near_damage: bool = False
+    ) -> tuple[float, float]:
         """(seconds since the beginning, seconds lost before it) of the next frame.
 
         Args:
             stamp: its time stamp in seconds on the stream's own scale, None where it has none.
             duration: how long it announces to stay, in seconds; None where it does not say.
+            near_damage: whether it or the frame before it is damaged: then each missing frame is a loss.
         """
         if self._origin is None and stamp is not None:
             self._origin = stamp - self.now
@@ -53,7 +56,8 @@ class Clock:
             elif pts <= self._last:
                 pts = self._last + _TICK
             late = pts - self.now
-            lost = late if self._loses and late > max(_LOSS, _LOSS_FRAMES * self._usual) else 0.0
+            allowed = 0.5 * self._usual if near_damage else max(_LOSS, _LOSS_FRAMES * self._usual)
+            lost = late if self._loses and late > allowed else 0.0
         self._last = pts
         self._lasts = duration or self._usual
         return pts, lost

@@ -83,9 +83,10 @@ class ContainerSource:
     def _placed(self, decoded: Decoded) -> Iterator[VideoFrame | GapEvent]:
         after = self._index - 1 if self._index else None
         expected = self._clock.now
-        pts, lost = self._clock.place(decoded.stamp, decoded.duration)
+        near_damage = decoded.picture is None or (bool(self._damaged) and self._damaged[-1] == after)
+        pts, lost = self._clock.place(decoded.stamp, decoded.duration, near_damage=near_damage)
         if lost:
-            yield GapEvent(after, expected, lost, "time stamps jump ahead")
+            yield GapEvent(after, expected, lost, "frames are missing")
         index, self._index = self._index, self._index + 1
         if decoded.picture is None:
             self._damaged = [*self._damaged[:1], index]

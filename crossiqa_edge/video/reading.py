@@ -67,6 +67,7 @@ class Reading:
             ConfigError: unknown ``hardware``.
         """
         self._until = 0.0
+        self._suspects: set[int] = set()  # time stamps of packets that arrived damaged
         self._container, decoder = open_container(
             address, hardware=hardware, timeout=timeout, threads=threads, low_delay=address.kind != FILE
         )
@@ -91,12 +92,16 @@ class Reading:
         """
         for frame, decode_ms in self._frames:
             stamp = duration = None
+            sound = frame is not None and not frame.is_corrupt
             if frame is not None:
+                yield from self._never_decoded(frame.pts)
+                sound = sound and frame.pts not in self._suspects
+                self._suspects.discard(frame.pts)
                 stamp = self._seconds(frame.pts)
                 duration = self._seconds(getattr(frame, "duration", None) or None)
                 self._until = max(self._until, (stamp or 0.0) + (duration or 0.0))
-            sound = frame is not None and not frame.is_corrupt
             yield Decoded(picture_of(frame) if sound else None, stamp, duration, decode_ms)
+        yield from self._never_decoded(None)
 
     def shortfall(self) -> str | None:
         """After the last frame of a file: why it is taken to be cut off; None if it is whole."""
@@ -149,10 +154,18 @@ class Reading:
         self._frames = chain(head[-1:] if joining or address.kind != FILE else head, decoding)
         return first
 
+    def _never_decoded(self, before: int | None) -> Iterator[Decoded]:
+        """Damaged pictures for damaged packets that no frame came of, up to the time stamp ``before``."""
+        for ticks in sorted(ticks for ticks in self._suspects if before is None or ticks < before):
+            self._suspects.discard(ticks)
+            yield Decoded(None, self._seconds(ticks), None, 0.0)
+
     def _decoding(self) -> Iterator[tuple[Any, float]]:
         """(frame, None if it could not be decoded; milliseconds it took), up to the end."""
         spent = 0.0
         for packet in self._packets():
+            if packet is not None and packet.is_corrupt and packet.pts is not None:
+                self._suspects.add(packet.pts)
             start = perf_counter()
             try:
                 frames = self._stream.decode(packet)

@@ -52,6 +52,13 @@ def test_a_step_forward_is_a_loss_unless_the_frame_was_meant_to_stay():
     assert one.place(8.04, 0.04) == (pytest.approx(8.04), 0.0)
 
 
+def test_near_damage_every_missing_frame_is_a_loss():
+    one = clock(0.0)
+    one.place(0.0, 0.04)
+    assert one.place(0.12, 0.04) == (0.12, 0.0)
+    assert one.place(0.24, 0.04, near_damage=True) == (0.24, pytest.approx(0.08))
+
+
 def test_a_step_forward_in_an_indexed_file_is_meant():
     one = Clock(0.0, 25, loses=False)
     one.place(0.0, 0.04)

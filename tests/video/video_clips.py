@@ -36,6 +36,7 @@ def encode(
     colour=None,
     rotation=0,
     form=None,
+    faststart=False,
     fps=FPS,
 ):
     """Write ``frames`` as a clip and return its path.
@@ -46,8 +47,9 @@ def encode(
         colour: (AVColorSpace, AVColorRange) to declare.
         rotation: degrees counter-clockwise, as metadata.
     """
+    index_first = {"movflags": "faststart"} if faststart else {}
     tick = Fraction(1, 1000) if stamps else Fraction(1, fps)
-    with av.open(str(path), "w", format=form) as container:
+    with av.open(str(path), "w", format=form, options=index_first) as container:
         stream = None
         for index, frame in enumerate(frames):
             if isinstance(frame, np.ndarray):

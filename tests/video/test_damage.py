@@ -1,0 +1,136 @@
+"""Files that are cut off, damaged or gone: scored as far as they go, and the end says what happened."""
+
+import threading
+
+import numpy as np
+import pytest
+from video_clips import FPS, BrightnessBackend, encode, moving, scorer_with
+
+from crossiqa_edge.errors import BackendError, InputError
+from crossiqa_edge.video import reading
+from crossiqa_edge.video.pipeline import stream
+from crossiqa_edge.video.results import FrameScore, GapEvent
+
+
+def scored(path):
+    running = stream(scorer_with(size=56), path)
+    events = list(running)
+    frames = [event for event in events if isinstance(event, FrameScore)]
+    return frames, [event for event in events if isinstance(event, GapEvent)], running.end
+
+
+def damaged(path, at, length=300):
+    """``path`` with noise from the share ``at`` of its bytes on."""
+    content = bytearray(path.read_bytes())
+    start = int(len(content) * at)
+    noise = np.random.default_rng(3).integers(0, 256, length, np.uint8)
+    content[start : start + length] = noise.tobytes()
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".ts", ".h264"])
+def test_a_truncated_file_is_scored_up_to_there(tmp_path, suffix):
+    path = encode(tmp_path / f"clip{suffix}", moving(60))
+    whole, _, end = scored(path)
+    assert len(whole) == 60 and end.sound
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    frames, _, end = scored(path)
+    assert 25 <= len(frames) < 45
+    assert [frame.score for frame in frames] == [frame.score for frame in whole[: len(frames)]]
+    assert end.status == "truncated" and not end.sound
+
+
+def test_a_truncated_mp4_says_how_far_it_goes(tmp_path):
+    path = encode(tmp_path / "clip.mp4", moving(60), faststart=True)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    frames, _, end = scored(path)
+    assert 25 <= len(frames) < 45
+    assert end.status == "truncated"
+
+
+def test_an_mp4_without_its_index_is_refused(tmp_path):
+    path = encode(tmp_path / "clip.mp4", moving(60))  # its index lies at the end
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    with pytest.raises(InputError, match=r"clip\.mp4: cannot be opened"):
+        scored(path)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+@pytest.mark.parametrize("at", [0.3, 0.5, 0.6])
+def test_damage_inside_a_file_is_a_gap_and_the_rest_is_scored(tmp_path, suffix, at):
+    path = damaged(encode(tmp_path / f"clip{suffix}", moving(60)), at)
+    events = list(running := stream(scorer_with(size=56), path))
+    assert 45 <= running.end.scored < 60
+    assert running.end.status == "damaged" and not running.end.sound
+    assert any(isinstance(event, GapEvent) and event.reason == "damaged picture" for event in events)
+    until = 0.0
+    for event in events:  # no stretch of time is passed over in silence
+        gap = isinstance(event, GapEvent)
+        start, seconds = (event.start_pts, event.seconds) if gap else (event.pts, 1 / FPS)
+        assert start < until + 0.5 / FPS
+        until = max(until, start + seconds)
+    assert until == pytest.approx(60 / FPS, abs=0.01)
+
+
+def test_damage_in_a_bare_stream_is_found_where_its_decoder_finds_it(tmp_path):
+    """Without time stamps, a picture that is lost as a whole leaves no trace."""
+    frames, gaps, end = scored(damaged(encode(tmp_path / "clip.h264", moving(60)), 0.5))
+    assert len(frames) == 59 and [gap.reason for gap in gaps] == ["damaged picture"]
+    assert gaps[0].after_index + 1 not in [frame.index for frame in frames]
+    assert end.status == "damaged" and end.reason.endswith(f"frame {gaps[0].after_index + 1}")
+
+
+@pytest.mark.parametrize("content", [b"", b"no video", bytes(10_000)])
+def test_what_is_no_video_is_refused(tmp_path, content):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"clip\.mp4: cannot be opened"):
+        scored(path)
+
+
+def test_sound_alone_is_refused(tmp_path):
+    import av
+
+    path = tmp_path / "sound.mkv"
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        frame.sample_rate, frame.pts = 8000, 0
+        container.mux(sound.encode(frame))
+    with pytest.raises(InputError, match="holds no video"):
+        scored(path)
+
+
+def test_a_decoder_that_dies_ends_the_stream_with_what_was_read(tmp_path, monkeypatch):
+    path = encode(tmp_path / "clip.mkv", moving(60))
+    taken = iter(range(1000))
+
+    def dying(frame):
+        if next(taken) == 31:  # the first frame is looked at twice
+            raise MemoryError("no room for a frame")
+        return picture_of(frame)
+
+    picture_of = reading.picture_of
+    monkeypatch.setattr(reading, "picture_of", dying)
+    frames, _, end = scored(path)
+    assert [frame.index for frame in frames] == list(range(30))
+    assert end.status == "failed" and "no room for a frame" in end.reason
+    assert (end.read, end.scored) == (30, 30)
+    assert not [thread for thread in threading.enumerate() if thread.name == "crossiqa-read"]
+
+
+def test_a_backend_that_fails_raises_after_what_it_has_scored(tmp_path):
+    class Failing(BrightnessBackend):
+        def infer(self, views):
+            if len(self.batches) == 3:
+                raise BackendError("out of memory; use a smaller batch")
+            return super().infer(views)
+
+    running = stream(scorer_with(Failing(), size=56), encode(tmp_path / "clip.mkv", moving(60)))
+    results = []
+    with pytest.raises(BackendError, match="smaller batch"):
+        for event in running:
+            results.append(event)  # noqa: PERF402 - what came before the error counts
+    assert len(results) == 24
+    assert running.end.status == "failed" and running.end.scored == 24
