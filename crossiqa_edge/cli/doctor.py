@@ -1,7 +1,8 @@
 """``crossiqa doctor``: what this machine and installation have, what is missing, and whether scoring works.
 
-Nothing heavy is imported to find out: versions come from the installed packages' metadata. Only the
-self-check, at the end, uses what `crossiqa score` uses; whatever goes wrong there is a finding.
+Nothing heavy is imported to find out: versions come from the installed packages' metadata, and backends say
+themselves what hinders them. Only the self-check, at the end, uses what `crossiqa score` uses, and
+``--measure`` opens all backends; whatever goes wrong there is a finding.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import click
 
+from crossiqa_edge.errors import CrossIQAError
 from crossiqa_edge.machine import this_machine
 from crossiqa_edge.version import __version__
 
@@ -30,21 +32,23 @@ _CHECK_SIDE = 512  # pixels, of the generated picture
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@click.option("--measure", is_flag=True, help="Time the backends; `--backend auto` goes by it from then on.")
 @click.option(
     "--model", default="nano", show_default=True, metavar="NAME|FILE", help="Model for the self-check."
 )
-def command(as_json: bool, model: str) -> int:
+def command(as_json: bool, measure: bool, model: str) -> int:
     """Report what this machine has, what is missing, and whether scoring works.
 
     Exit codes: 0 the core works; 2 it does not.
     """
-    findings = examine(model)
+    findings = examine(model, measure=measure)
     click.echo(json.dumps(findings, indent=2) if as_json else _as_text(findings))
     return 0 if findings["ok"] else 2
 
 
-def examine(model: str = "nano") -> dict[str, Any]:
+def examine(model: str = "nano", *, measure: bool = False) -> dict[str, Any]:
     """All findings as JSON-ready values; ``ok`` says whether the core works."""
+    backends = _backends(model, measure)
     core = {name: _version(name) for name in CORE}
     core["onnxruntime"] = next((found for name in ONNXRUNTIMES if (found := _version(name))), None)
     check = _self_check(model)
@@ -57,6 +61,7 @@ def examine(model: str = "nano") -> dict[str, Any]:
         "providers": _providers(),
         "machine": asdict(this_machine()),
         "models": _models(),
+        "backends": backends,
         "missing_extras": _missing_extras(),
         "self_check": check,
     }
@@ -85,6 +90,29 @@ def _models() -> list[str]:
     return list(weights.available())
 
 
+def _backends(model: str, measure: bool) -> dict[str, dict[str, Any]]:
+    """Backend -> what hinders it with ``model``, and its speed, where it was measured."""
+    from crossiqa_edge.runtime import select, speeds
+    from crossiqa_edge.runtime.artefact import Artefact
+    from crossiqa_edge.runtime.scorer import locate
+
+    try:
+        artefact = Artefact.open(locate(model))
+        hindrances = select.obstacles(artefact)
+        known = select.measured(artefact) if measure else speeds.recall(artefact, None)
+    except CrossIQAError:  # the self-check says it
+        return {}
+    findings: dict[str, dict[str, Any]] = {}
+    for name, hindrance in hindrances.items():
+        speed = known.get(name)
+        if name in known and speed is None:
+            hindrance = f"it failed when it was measured; try: crossiqa score --backend {name} PHOTO"
+        findings[name] = {"obstacle": hindrance, "by_name_only": name in select.ONLY_BY_NAME}
+        if speed is not None:
+            findings[name].update(opening_ms=speed.opening, view_ms=speed.view)
+    return findings
+
+
 def _missing_extras() -> dict[str, list[str]]:
     """Extra -> its packages that are not installed; packages for certain systems only are not counted."""
     try:
@@ -107,7 +135,7 @@ def _self_check(model: str) -> dict[str, Any]:
 
         picture = photo_like(0, _CHECK_SIDE, _CHECK_SIDE)
         loading = time.perf_counter()
-        with Scorer.load(model) as scorer:
+        with Scorer.load(model, work=1) as scorer:
             loaded = time.perf_counter()
             score = scorer.score(picture)
             done = time.perf_counter()
@@ -129,6 +157,7 @@ def _as_text(findings: dict[str, Any]) -> str:
         ("Installation", _installation(findings)),
         ("Machine", _machine(findings["machine"])),
         ("Models", [("shipped", ", ".join(findings["models"]) or "none found")]),
+        (f"Backends for {findings['self_check']['model']}", _backend_rows(findings["backends"])),
         ("Extras", _extras(findings["missing_extras"])),
         ("Self-check", _check_rows(findings["self_check"])),
     ]
@@ -161,6 +190,16 @@ def _machine(machine: dict[str, Any]) -> list[tuple[str, str]]:
         *(("GPU", gpu) for gpu in machine["gpus"] or ["none seen (nvidia-smi)"]),
     ]
     return [(label, value) for label, value in rows if value]
+
+
+def _backend_rows(backends: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
+    rows = []
+    for name, found in backends.items():
+        state = found["obstacle"] or ("works, if asked for by name" if found["by_name_only"] else "works")
+        if "view_ms" in found:
+            state += f", {found['view_ms']:.3g} ms a view, opened in {found['opening_ms']:.0f} ms"
+        rows.append((name, state))
+    return rows or [("none", "the model cannot be read")]
 
 
 def _extras(missing: dict[str, list[str]]) -> list[tuple[str, str]]:

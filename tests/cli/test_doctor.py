@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -47,8 +49,11 @@ def test_the_text_says_the_same_for_people(crossiqa: Crossiqa, tiny_onnx: Path) 
     done = crossiqa("doctor", "--model", tiny_onnx)
     assert done.code == 0
     assert done.out.rstrip().endswith("The core works.")
-    for part in ("Installation", f"onnxruntime    {metadata.version('onnxruntime')}", "CPU ", "tiny-test@"):
+    for part in ("Installation", "CPU ", "tiny-test@"):
         assert part in done.out
+    assert re.search(
+        rf"^  onnxruntime +{re.escape(metadata.version('onnxruntime'))}$", done.out, re.MULTILINE
+    )
 
 
 def test_a_missing_model_is_found(crossiqa: Crossiqa) -> None:
@@ -61,6 +66,7 @@ def test_a_broken_runtime_is_a_finding_not_a_traceback(
     crossiqa: Crossiqa, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)  # what an unloadable library looks like
+    monkeypatch.setitem(sys.modules, "openvino", None)  # which could take its place
     done = crossiqa("doctor", "--json", "--model", tiny_onnx)
     findings = json.loads(done.out)
     assert (done.code, findings["ok"], findings["providers"]) == (2, False, [])
@@ -109,3 +115,45 @@ def test_nothing_heavy_is_imported(tiny_onnx: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_backends_say_what_hinders_them(crossiqa: Crossiqa, tiny_onnx: Path) -> None:
+    backends = json.loads(crossiqa("doctor", "--json", "--model", tiny_onnx).out)["backends"]
+    assert backends["onnxruntime"] == {"obstacle": None, "by_name_only": False}
+    assert backends["onnxruntime-tensorrt"]["by_name_only"]
+    text = crossiqa("doctor", "--model", tiny_onnx).out
+    assert "Backends for tiny-test@" in text
+    (line,) = (line for line in text.splitlines() if line.startswith("  onnxruntime-cuda "))
+    assert "GPU" in line or "works" in line
+
+
+def test_what_it_measures_is_what_auto_goes_by(crossiqa: Crossiqa, tiny_onnx: Path) -> None:
+    pytest.importorskip("openvino", reason="one backend alone needs no choice")
+    before = json.loads(crossiqa("doctor", "--json", "--model", tiny_onnx).out)
+    assert "not measured yet" in before["self_check"]["reason"]
+    measured = json.loads(crossiqa("doctor", "--measure", "--json", "--model", tiny_onnx).out)
+    for name in ("onnxruntime", "openvino"):
+        assert measured["backends"][name]["view_ms"] > 0
+        assert measured["backends"][name]["opening_ms"] > 0
+    after = json.loads(crossiqa("doctor", "--json", "--model", tiny_onnx).out)
+    assert after["backends"] == measured["backends"]
+    assert "first to be done with 1 views" in after["self_check"]["reason"]
+
+
+def test_a_backend_that_fails_when_it_is_measured_is_a_finding(
+    crossiqa: Crossiqa, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    real = builtins.__import__
+
+    def broken(name: str, *arguments: Any, **options: Any) -> Any:
+        if name == "openvino":
+            raise ImportError("libtbb.so.12: no such file")
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", broken)
+    done = crossiqa("doctor", "--measure", "--model", tiny_onnx)
+    assert done.code == 0
+    assert re.search(
+        r"^  openvino +it failed when it was measured; try: crossiqa score", done.out, re.MULTILINE
+    )
