@@ -1,5 +1,5 @@
 # Two commands for a fresh machine:
-#   make demo   a light environment (no torch); scores the pictures in examples/ and writes a report
+#   make demo   a light environment (no torch); scores the pictures and the clip in examples/, writes reports
 #   make test   the full environment; lint, types and all tests
 
 PYTHON ?= python3
@@ -9,8 +9,9 @@ FULL := .venv
 .PHONY: demo test lint types pytest clean
 
 demo: $(DEMO)/.ready
-	$(DEMO)/bin/crossiqa score examples --sort score --timings --report out/report.html
-	@echo "The report is out/report.html"
+	$(DEMO)/bin/crossiqa score 'examples/*.jpg' 'examples/*.png' --sort score --timings --report out/report.html
+	$(DEMO)/bin/crossiqa score examples/clip.mp4 --timings --report out/clip.html
+	@echo "The reports are out/report.html (pictures) and out/clip.html (a clip)"
 
 test: lint types pytest
 
