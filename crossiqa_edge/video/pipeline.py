@@ -106,6 +106,7 @@ class Stream(Iterator[FrameScore | GapEvent]):
         self._took: float | None = None  # when the last frames were taken from the ring
         self._turn, self._shot = -1, 0  # of the last result
         self._scored = self._flagged = 0
+        self._closed = False
         self._results = self._run()
 
     def stop(self) -> None:
@@ -118,12 +119,15 @@ class Stream(Iterator[FrameScore | GapEvent]):
 
     def close(self) -> None:
         """End at once; what has been read and not come out is dropped. May be called twice."""
+        self._closed = True
         self._reader.ring.abandon()
         self.stop()
         self._reader.join(_PATIENCE)
         self._finish(SourceEnd(STOPPED, "closed"))
 
     def __next__(self) -> FrameScore | GapEvent:
+        if self._closed:
+            raise StopIteration
         return next(self._results)
 
     def __enter__(self) -> Stream:
