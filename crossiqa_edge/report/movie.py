@@ -12,7 +12,7 @@ from crossiqa_edge.errors import BackendError
 from crossiqa_edge.imaging.sampling import Frame
 
 _CLOCK = 90_000  # ticks a second, as MPEG has it: fine enough for any rate
-_CRF = "18"  # visually without loss, so that what is seen is the source's own damage
+_CRF = 18  # visually without loss, so that what is seen is the source's own damage
 
 
 class Movie:
@@ -21,12 +21,14 @@ class Movie:
     Args:
         stream: binary and seekable.
         fps: about how many pictures a second; their time stamps are what counts.
+        crf: x264's constant rate factor, 0 (without loss) to 51.
     """
 
-    def __init__(self, stream: IO[bytes], fps: float) -> None:
+    def __init__(self, stream: IO[bytes], fps: float, *, crf: int = _CRF) -> None:
         import av
 
         self._container = av.open(stream, "w", format="mp4")
+        self._crf = crf
         self._rate = Fraction(fps).limit_denominator(1001)
         self._video: Any = None
         self._last = -1
@@ -67,7 +69,7 @@ class Movie:
         video.height, video.width = picture.shape[:2]
         video.pix_fmt = "yuv420p"
         video.time_base = video.codec_context.time_base = Fraction(1, _CLOCK)
-        video.options = {"crf": _CRF, "preset": "veryfast"}
+        video.options = {"crf": str(self._crf), "preset": "veryfast"}
         return video
 
 
