@@ -61,6 +61,26 @@ def inspect(ptx: str, cubin: bytes) -> Assembly:
     )
 
 
+def without_hidden_parameters(ptx: str) -> str:
+    """``ptx`` whose entry takes only what the kernel itself declares, for launchers that know no others.
+
+    Raises:
+        BackendError: the kernel reads one of them.
+    """
+    entry = _ENTRY.search(ptx)
+    if entry is None:
+        raise BackendError("the compiled kernel has no entry; install the Triton of constraints.txt")
+    own, hidden = (
+        entry[1].split(",")[: -len(HIDDEN_PARAMETERS)],
+        entry[1].split(",")[-len(HIDDEN_PARAMETERS) :],
+    )
+    names = [declaration.split()[-1] for declaration in hidden]
+    rest = ptx[: entry.start(1)] + ptx[entry.end(1) :]
+    if any(re.search(rf"\b{name}\b", rest) for name in names):
+        raise BackendError("the compiled kernel uses Triton's scratch memory, which only Triton gives it")
+    return f"{ptx[: entry.start(1)]}{','.join(own)}\n{ptx[entry.end(1) :]}"
+
+
 def _resource_usage(cubin: bytes) -> str:
     from triton import knobs
 

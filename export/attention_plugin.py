@@ -1,0 +1,83 @@
+"""The TensorRT side of ``crossiqa::FusedAttention``: a plugin whose kernel is compiled ahead of time.
+
+The plugin is written in Python, yet an engine with it runs without Python: TensorRT asks for the compiled
+kernel while it builds, times the tiles that it is offered, and keeps the best inside the engine. Needs the
+ahead-of-time interface of ``tensorrt.plugin`` (10.8 or newer; TensorRT for RTX has none).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from crossiqa_edge.errors import BackendError
+from crossiqa_edge.export.attention_nodes import NAME, NAMESPACE
+from crossiqa_edge.kernels.plugin import TACTICS, compile_plugin, tactics
+
+IDENTITY = f"{NAMESPACE}::{NAME}"
+_TYPES = {"FLOAT": "fp32", "HALF": "fp16", "BF16": "bf16"}  # TensorRT's names -> ours
+_COMBINATION = "FP32|FP16|BF16, FP32|FP16|BF16"  # input and output are of one type
+
+
+def obstacle(plugin: Any) -> str | None:
+    """Why ``plugin``, the module ``tensorrt.plugin``, cannot have ours; None if it can."""
+    if not all(hasattr(plugin, name) for name in ("register", "autotune", "aot_impl")):
+        return "this TensorRT takes no plugins compiled ahead of time; install TensorRT 10.8 or newer"
+    return None
+
+
+def register(plugin: Any, architecture: int) -> None:
+    """Register the plugin, once in a process, for engines of GPUs of ``architecture`` (87 for 8.7).
+
+    Args:
+        plugin: the module ``tensorrt.plugin``.
+
+    Raises:
+        BackendError: that module has no ahead-of-time interface.
+    """
+    reason = obstacle(plugin)
+    if reason:
+        raise BackendError(reason)
+    tensor = plugin.TensorDesc
+    attributes = {"heads": int, "scale": float}
+
+    def describe(qkv: Any, heads: Any, scale: Any) -> Any:
+        batch, tokens, packed = (qkv.shape_expr[axis] for axis in range(3))
+        return plugin.from_shape_expr((batch, tokens, packed // 3), qkv.dtype)
+
+    def combinations(qkv: Any, outputs: Any) -> Any:
+        return [plugin.AutoTuneCombination(_COMBINATION, "LINEAR", list(range(1, TACTICS + 1)))]
+
+    def implement(qkv: Any, heads: Any, scale: Any, outputs: Any, tactic: Any) -> Any:
+        dtype = _TYPES[qkv.dtype.name]
+        tokens, packed = int(qkv.shape[1]), int(qkv.shape[2])
+        head_dim = packed // (3 * heads)
+        tile = tactics(architecture, tokens, head_dim, dtype)[tactic - 1]
+        kernel = compile_plugin(
+            architecture, dtype, tokens=tokens, heads=heads, head_dim=head_dim, scale=scale, tile=tile
+        )
+        launch = plugin.KernelLaunchParams()
+        launch.grid_x = plugin.cdiv(qkv.shape_expr[1], kernel.block)
+        launch.grid_y = heads
+        launch.grid_z = qkv.shape_expr[0]
+        launch.block_x = kernel.threads
+        launch.shared_mem = kernel.shared
+        numbers = plugin.SymIntExprs(1)
+        numbers[0] = plugin.SymInt32(qkv.shape_expr[1])
+        return kernel.entry, kernel.ptx, launch, numbers
+
+    outputs = {"outputs": tuple[tensor]}
+    made = tuple[str, str, plugin.KernelLaunchParams, plugin.SymIntExprs]
+    plugin.register(IDENTITY)(_annotated(describe, qkv=tensor, **attributes, result=tensor))
+    plugin.autotune(IDENTITY)(
+        _annotated(combinations, qkv=tensor, **outputs, result=list[plugin.AutoTuneCombination])
+    )
+    plugin.aot_impl(IDENTITY)(
+        _annotated(implement, qkv=tensor, **attributes, **outputs, tactic=int, result=made)
+    )
+
+
+def _annotated(function: Callable[..., Any], *, result: Any, **parameters: Any) -> Callable[..., Any]:
+    """``function`` with the annotations that TensorRT reads: they name types that only its module has."""
+    function.__annotations__ = {**parameters, "return": result}
+    return function
