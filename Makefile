@@ -27,7 +27,7 @@ types: $(FULL)/.ready
 	cd build/installed && ../../$(FULL)/bin/mypy --config-file ../../pyproject.toml
 
 pytest: $(FULL)/.ready
-	$(FULL)/bin/python -m pytest
+	$(FULL)/bin/python -m pytest tests bench --benchmark-disable
 
 $(DEMO)/.ready: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(DEMO)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from crossiqa_edge.cli.console import complain
 from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.runtime.select import BACKENDS
 from crossiqa_edge.weights import available
+
+if TYPE_CHECKING:
+    from crossiqa_edge.bench.probe import Judged
 
 _SAMPLINGS = {"fragments": ("fragments", 1), "crops": ("crops", 5)}
 
@@ -97,7 +101,6 @@ def _run(
 
     from crossiqa_edge.bench.measure import measure
     from crossiqa_edge.bench.point import grid, open_all
-    from crossiqa_edge.bench.probe import Judged, probe_set
     from crossiqa_edge.bench.rows import append
     from crossiqa_edge.bench.tables import caption, result_cells, text
 
@@ -106,12 +109,7 @@ def _run(
     opened, refused = open_all(points)
     for reason in dict.fromkeys(item.reason for item in refused):
         complain(f"left out: {reason}")
-    if data is None:
-        judged = Judged.of(probe_set(), limit)
-    else:
-        from crossiqa_edge.cli.dataspec import open_spec
-
-        judged = Judged.of(open_spec(data), limit)
+    judged = judged_pictures(data, limit)
     rows = measure(opened, judged, seconds=seconds, rounds=rounds, cold=not no_cold, on_step=complain)
     if out is not None:
         append(out, rows)
@@ -122,6 +120,17 @@ def _run(
         complain(caption(rows))
     if report is not None:
         _report(rows, report)
+
+
+def judged_pictures(data: str | None, limit: int | None) -> Judged:
+    """The data set that ``--data`` names, or the built-in probe; at most ``limit`` of its pictures."""
+    from crossiqa_edge.bench.probe import Judged, probe_set
+
+    if data is None:
+        return Judged.of(probe_set(), limit)
+    from crossiqa_edge.cli.dataspec import open_spec
+
+    return Judged.of(open_spec(data), limit)
 
 
 def _report(rows: list[dict[str, object]], path: Path) -> None:
@@ -229,3 +238,21 @@ def roofline(models: tuple[str, ...], backend: str, batches: tuple[int, ...], se
     for reason in dict.fromkeys(item.reason for item in refused):
         complain(f"left out: {reason}")
     click.echo(markdown(measure_roofline(opened, seconds)))
+
+
+@command.command()
+@click.option("--model", default="nano", show_default=True, metavar="NAME|FILE")
+@click.option("--data", metavar="NAME=PATH", help="Data set to compare on.  [default: the built-in probe]")
+@click.option("--limit", type=click.IntRange(min=3), help="Use that many of its pictures, evenly spread.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True)
+def peers(model: str, data: str | None, limit: int | None, seconds: float) -> None:
+    """Our model beside classical metrics whose packages are installed: the same pictures, one run."""
+    from crossiqa_edge.bench.peers import PEERS, installed, measure_peers
+    from crossiqa_edge.bench.tables import markdown
+    from crossiqa_edge.runtime.scorer import Scorer
+
+    present = installed()
+    for peer in PEERS:
+        if peer not in present:
+            complain(f"left out: {peer.name}, not installed; pip install {peer.package}")
+    click.echo(markdown(measure_peers(Scorer.load(model), judged_pictures(data, limit), seconds, present)))

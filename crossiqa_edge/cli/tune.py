@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crossiqa_edge.atomic import write_text
+from crossiqa_edge.cli.bench import judged_pictures
 from crossiqa_edge.cli.console import complain
 from crossiqa_edge.runtime.select import BACKENDS
 from crossiqa_edge.weights import available
@@ -87,19 +88,14 @@ def command(
 def _solve(models: tuple[str, ...], data: str | None, budget: Budget, seconds: float) -> Solution:
     from crossiqa_edge.bench.measure import Call, accuracy
     from crossiqa_edge.bench.point import grid, open_all
-    from crossiqa_edge.bench.probe import Judged, input_files, probe_set
+    from crossiqa_edge.bench.probe import input_files
     from crossiqa_edge.bench.tune import solve
 
     points = grid(models or available(), tuple(BACKENDS), _BATCHES, _SAMPLINGS)
     opened, refused = open_all(points)
     for reason in dict.fromkeys(item.reason for item in refused):
         complain(f"left out: {reason}")
-    if data is None:
-        judged = Judged.of(probe_set(), _PROBE_PICTURES)
-    else:
-        from crossiqa_edge.cli.dataspec import open_spec
-
-        judged = Judged.of(open_spec(data))
+    judged = judged_pictures(data, _PROBE_PICTURES if data is None else None)
     known: dict[tuple[str, str, str, int], float | None] = {}
     accuracies = {}
     for point, scorer in opened.items():

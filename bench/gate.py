@@ -1,0 +1,86 @@
+"""Has a stage become slower? ``python -m crossiqa_edge.bench.gate STORED.json NEW.json``.
+
+Both files are what ``pytest bench --benchmark-json=FILE`` writes. Every median is divided by that of the
+calibration loop of its own run, so that a stored run means something on another machine or another day.
+Exit code 1 when a stage takes more than ``--tolerance`` longer than it did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from crossiqa_edge.bench.tables import text
+from crossiqa_edge.errors import CrossIQAError, InputError
+
+TOLERANCE = 0.25  # medians of the same code differed by up to this much between runs on a shared machine
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One benchmark in two runs, in units of the calibration loop."""
+
+    name: str
+    before: float
+    after: float
+
+    @property
+    def ratio(self) -> float:
+        return self.after / self.before
+
+
+def relative_medians(path: Path) -> dict[str, float]:
+    """Median of each benchmark in ``path``, divided by the calibration loop's.
+
+    Raises:
+        InputError: not a result of pytest-benchmark, or without the calibration loop.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["benchmarks"]
+        medians = {item["fullname"]: float(item["stats"]["median"]) for item in found}
+        units = [item["stats"]["median"] for item in found if item.get("extra_info", {}).get("calibration")]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not what pytest --benchmark-json writes ({error})") from error
+    if len(units) != 1:
+        raise InputError(f"{path}: {len(units)} calibration loops instead of one; run the whole folder")
+    return {name: median / units[0] for name, median in medians.items() if median != units[0]}
+
+
+def stages(before: Mapping[str, float], after: Mapping[str, float]) -> list[Stage]:
+    """The benchmarks that both runs have, the one that lost most first.
+
+    Raises:
+        InputError: they have none in common.
+    """
+    shared = [Stage(name, before[name], after[name]) for name in before if name in after]
+    if not shared:
+        raise InputError("the two runs have no benchmark in common")
+    return sorted(shared, key=lambda stage: -stage.ratio)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("stored", type=Path)
+    parser.add_argument("new", type=Path)
+    parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="share, 0.25 by default")
+    options = parser.parse_args(arguments)
+    try:
+        compared = stages(relative_medians(options.stored), relative_medians(options.new))
+    except CrossIQAError as error:
+        print(f"gate: {error}", file=sys.stderr)
+        return 2
+    header = ("benchmark", "stored", "new", "new / stored")
+    lines = [(s.name, f"{s.before:.4f}", f"{s.after:.4f}", f"{s.ratio:.2f}") for s in compared]
+    print(text([header, *lines]))
+    slower = [stage for stage in compared if stage.ratio > 1 + options.tolerance]
+    if slower:
+        print(f"gate: {len(slower)} slower by more than {options.tolerance:.0%}", file=sys.stderr)
+    return int(bool(slower))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+import json
+
+import pytest
+
+from crossiqa_edge.bench.gate import main
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Write a result of pytest-benchmark: name -> median seconds."""
+
+    def write(name, calibration, **medians):
+        path = tmp_path / name
+        loop = {"fullname": "loop", "stats": {"median": calibration}, "extra_info": {"calibration": True}}
+        others = [{"fullname": key, "stats": {"median": value}} for key, value in medians.items()]
+        path.write_text(json.dumps({"benchmarks": [loop, *others]}))
+        return str(path)
+
+    return write
+
+
+def test_another_machine_is_no_regression(run):
+    assert main([run("a", 1.0, decode=2.0, infer=5.0), run("b", 3.0, decode=6.0, infer=15.0)]) == 0
+
+
+def test_a_slower_stage_fails(run, capsys):
+    stored, new = run("a", 1.0, decode=2.0, infer=5.0), run("b", 1.0, decode=2.0, infer=7.0)
+    assert main([stored, new]) == 1
+    assert capsys.readouterr().out.splitlines()[1].split() == ["infer", "5.0000", "7.0000", "1.40"]
+    assert main([stored, new, "--tolerance", "0.5"]) == 0
+
+
+def test_what_cannot_be_compared(run, tmp_path, capsys):
+    (tmp_path / "text").write_text("hello")
+    assert main([str(tmp_path / "text"), run("b", 1.0, decode=1.0)]) == 2
+    assert main([run("a", 1.0, decode=1.0), run("b", 1.0, infer=1.0)]) == 2
+    (tmp_path / "bare").write_text(json.dumps({"benchmarks": []}))
+    assert main([str(tmp_path / "bare"), run("b", 1.0, decode=1.0)]) == 2
+    assert "0 calibration loops" in capsys.readouterr().err
