@@ -39,7 +39,7 @@ def attention(qkv: Tensor, mask: Tensor | None = None, *, scale: float | None = 
     Raises:
         ConfigError: shapes, types or devices other than these.
     """
-    scale = _checked_scale(qkv, mask, scale)
+    scale = checked_scale(qkv, mask, scale)
     save_log_sum = torch.is_grad_enabled() and qkv.requires_grad
     out: Tensor = torch.ops.crossiqa.attention(qkv, mask, scale, save_log_sum)[0]
     return out
@@ -144,7 +144,8 @@ def _backward(ctx: Any, out_gradient: Tensor, _: Tensor) -> tuple[Tensor, None, 
 _attention.register_autograd(_backward, setup_context=_keep_for_backward)
 
 
-def _checked_scale(qkv: Tensor, mask: Tensor | None, scale: float | None) -> float:
+def checked_scale(qkv: Tensor, mask: Tensor | None, scale: float | None) -> float:
+    """The scale that attention uses, once its inputs are known to be fit; ConfigError where they are not."""
     if qkv.ndim != 5 or qkv.shape[2] != 3 or qkv.shape[4] not in HEAD_DIMS:
         raise ConfigError(
             f"attention takes qkv (B, N, 3, H, D) with D of {', '.join(map(str, HEAD_DIMS))}, "

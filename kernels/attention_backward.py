@@ -18,7 +18,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from crossiqa_edge.kernels.attention_forward import LOG2_E, load_rows, present_rows, with_adjacent_heads
+from crossiqa_edge.kernels.attention_forward import (
+    LOG2_E,
+    load_rows,
+    present_rows,
+    store_rows,
+    with_adjacent_heads,
+)
 from crossiqa_edge.kernels.attention_tiles import AttentionTile, backward_tile
 from crossiqa_edge.kernels.device import DTYPES, architecture, dot_precision
 
@@ -115,9 +121,8 @@ def attention_query_gradient_kernel(
             *(whole + tl.arange(0, REST), token_stride, tokens, keep_pointer),
             *(SCALE, DIM, True, PRECISION),
         )
-    place = batch * tokens * 3 * width + head * DIM + row[:, None] * (3 * width) + tl.arange(0, DIM)[None, :]
-    narrow = (query_gradient * SCALE).to(gradient_pointer.dtype.element_ty)
-    tl.store(gradient_pointer + place, narrow, mask=present[:, None])
+    gradient_base = gradient_pointer + batch * tokens * 3 * width + head * DIM
+    store_rows(gradient_base, row, 3 * width, present, query_gradient * SCALE, DIM)
 
 
 @triton.jit
@@ -215,10 +220,9 @@ def attention_key_value_gradient_kernel(
             *(whole + tl.arange(0, REST), token_stride, width, tokens),
             *(SCALE, DIM, True, PRECISION),
         )
-    place = batch * tokens * 3 * width + head * DIM + row[:, None] * (3 * width) + tl.arange(0, DIM)[None, :]
-    element = gradient_pointer.dtype.element_ty
-    tl.store(gradient_pointer + place + width, (key_gradient * SCALE).to(element), mask=present[:, None])
-    tl.store(gradient_pointer + place + 2 * width, value_gradient.to(element), mask=present[:, None])
+    gradient_base = gradient_pointer + batch * tokens * 3 * width + head * DIM
+    store_rows(gradient_base + width, row, 3 * width, present, key_gradient * SCALE, DIM)
+    store_rows(gradient_base + 2 * width, row, 3 * width, present, value_gradient, DIM)
 
 
 def launch_attention_backward(

@@ -50,6 +50,35 @@ def present_rows(row, tokens, keep_pointer, MASKED: tl.constexpr):
 
 
 @triton.jit
+def accumulate(
+    scores,
+    value,
+    present,
+    peak,
+    total,
+    context,
+    UNIT: tl.constexpr,
+    SOME: tl.constexpr,
+    MAYBE_NONE: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """Take scores and their values into the running maximum, sum and weighted sum of a block of queries.
+
+    UNIT turns scores into units of log2; SOME: only the keys that are ``present`` count; MAYBE_NONE: it
+    may be that none has counted so far.
+    """
+    if SOME:
+        scores = tl.where(present[None, :], scores, float("-inf"))
+    higher = tl.maximum(peak, tl.max(scores, 1))
+    # Until a key counts, the maximum is -inf, and -inf - -inf is no number: then any finite one will do.
+    shift = tl.where(higher == float("-inf"), 0.0, higher) * UNIT if MAYBE_NONE else higher * UNIT
+    weights = tl.exp2(scores * UNIT - shift[:, None])  # one fused multiply-add an element
+    fade = tl.exp2(peak * UNIT - shift)
+    context = tl.dot(weights.to(value.dtype), value, context * fade[:, None], input_precision=PRECISION)
+    return higher, total * fade + tl.sum(weights, 1), context
+
+
+@triton.jit
 def _attend(
     query,
     peak,
@@ -66,22 +95,23 @@ def _attend(
     MASKED: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """Take the keys and values at ``row`` into the running maximum, sum and weighted sum of the queries."""
+    """Take the keys and values at ``row`` into a block of queries."""
     SOME: tl.constexpr = MASKED or keep_pointer is not None
     present = present_rows(row, tokens, keep_pointer, MASKED)
     key = load_rows(key_base, row, stride, present, DIM, SOME)
     scores = tl.dot(query, tl.trans(key), input_precision=PRECISION)
-    if SOME:
-        scores = tl.where(present[None, :], scores, float("-inf"))
-    higher = tl.maximum(peak, tl.max(scores, 1))
-    # Until a key counts, the maximum is -inf, and -inf - -inf is no number: then any finite one will do.
-    shift = tl.where(higher == float("-inf"), 0.0, higher) if keep_pointer is not None else higher
-    shift *= SCALE * LOG2_E
-    weights = tl.exp2(scores * (SCALE * LOG2_E) - shift[:, None])  # one fused multiply-add an element
-    fade = tl.exp2(peak * (SCALE * LOG2_E) - shift)
     value = load_rows(value_base, row, stride, present, DIM, SOME)
-    context = tl.dot(weights.to(value.dtype), value, context * fade[:, None], input_precision=PRECISION)
-    return higher, total * fade + tl.sum(weights, 1), context
+    return accumulate(
+        *(scores, value, present, peak, total, context),
+        *(SCALE * LOG2_E, SOME, keep_pointer is not None, PRECISION),
+    )
+
+
+@triton.jit
+def store_rows(base, row, stride, present, values, DIM: tl.constexpr):
+    """Write (rows, DIM) values in the type of ``base`` where ``present``."""
+    place = base + row[:, None] * stride + tl.arange(0, DIM)[None, :]
+    tl.store(place, values.to(base.dtype.element_ty), mask=present[:, None])
 
 
 @triton.jit
@@ -111,9 +141,10 @@ def attention_kernel(
     head = tl.program_id(1)
     batch = tl.program_id(2).to(tl.int64)
     row = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    width = heads * DIM
     query_base = qkv_pointer + batch * batch_stride + head * DIM
-    key_base = query_base + heads * DIM
-    value_base = key_base + heads * DIM
+    key_base = query_base + width
+    value_base = key_base + width
     if keep_pointer is not None:
         keep_pointer += batch * tokens
     query = load_rows(query_base, row, token_stride, row < tokens, DIM, True)
@@ -139,9 +170,8 @@ def attention_kernel(
         peak = tl.where(total == 0.0, float("inf"), peak)
         total = tl.where(total == 0.0, 1.0, total)
     present = row < tokens
-    out_base = out_pointer + batch * tokens * heads * DIM + head * DIM
-    place = out_base + row[:, None] * (heads * DIM) + tl.arange(0, DIM)[None, :]
-    tl.store(place, (context / total[:, None]).to(out_pointer.dtype.element_ty), mask=present[:, None])
+    out_base = out_pointer + batch * tokens * width + head * DIM
+    store_rows(out_base, row, width, present, context / total[:, None], DIM)
     if log_sum_pointer is not None:
         log_sums = log_sum_pointer + (batch * heads + head) * tokens + row
         tl.store(log_sums, peak * (SCALE * LOG2_E) + tl.log2(total), mask=present)

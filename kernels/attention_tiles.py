@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from crossiqa_edge.errors import ConfigError
+
 # Most tokens whose keys and values are taken all at once. At 197 tokens of 64 elements the steps execute 28 %
 # fewer instructions than whole rows (sm_80): 3 x 64 + 16 keys against a power of two, 256, that also spills.
 WHOLE_ROW = 128
@@ -46,9 +48,18 @@ def forward_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> A
     if head_dim == 128:
         block, warps = (64, 4) if architecture >= _HOPPER else (32, 4)
         return cut(tokens, block, 32, warps, stages=2)
-    if tokens <= WHOLE_ROW:
-        return cut(tokens, 64, WHOLE_ROW + 1, warps=4, stages=1)
-    return cut(tokens, 64, 64, warps=4, stages=3)
+    return cut(tokens, 64, 64 if tokens > WHOLE_ROW else WHOLE_ROW + 1, warps=4, stages=3)
+
+
+def int8_tile(architecture: int, tokens: int, head_dim: int) -> AttentionTile:
+    """The tile of ``attention_int8_kernel``; ConfigError for Turing, where Triton has no int8 products."""
+    if architecture < _AMPERE:
+        raise ConfigError(
+            f"int8 attention needs sm_{_AMPERE} or newer, not sm_{architecture}; use fp16 there"
+        )
+    if head_dim == 128:
+        return cut(tokens, 32, 32, warps=4, stages=2)
+    return cut(tokens, 64, 64 if tokens > WHOLE_ROW else WHOLE_ROW + 1, warps=4, stages=2)
 
 
 def backward_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> AttentionTile:

@@ -1,0 +1,119 @@
+"""Attention with Q K^T in int8: its own formula to the exactness of 16 bits, the true one to 30 dB."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from attention_cases import TOKENS, packed, torch_attention
+from closeness import assert_as_exact_as_torch, assert_sqnr, sqnr
+from interpreter import interpreted
+
+import crossiqa_edge
+from crossiqa_edge.errors import ConfigError
+from crossiqa_edge.export.verify import verification_views
+from crossiqa_edge.kernels.attention import attention_reference
+from crossiqa_edge.kernels.attention_int8 import (
+    attention_int8,
+    attention_int8_reference,
+    launch_attention_int8,
+)
+from crossiqa_edge.kernels.attention_tiles import cut, int8_tile
+from crossiqa_edge.model.checkpoint import load
+
+HALF, BRAIN = torch.float16, torch.bfloat16
+
+
+def check(qkv, mask=None, tile=None):
+    scale = qkv.shape[4] ** -0.5
+    with interpreted():
+        out = launch_attention_int8(qkv, mask, scale, tile=tile)
+    exact = attention_reference(qkv.double(), mask, scale)[0]
+    assert_sqnr(out, exact)
+    # The rounding of Q and K is the same as the reference's; what is left is that of 16 bits, as torch's is.
+    rounded = attention_int8_reference(qkv.float(), mask, scale).double()
+    own = torch_attention(qkv, mask, scale).double() - exact
+    assert_as_exact_as_torch(out, (rounded + own).to(out.dtype), rounded)
+    return out
+
+
+@pytest.mark.parametrize("dim", [32, 64])
+@pytest.mark.parametrize("tokens", [tokens for tokens in TOKENS if tokens != 1024])
+def test_every_length(tokens, dim):
+    tile = cut(tokens, 128, 128, warps=4, stages=1) if tokens > 256 else None  # for the interpreter's sake
+    check(packed(3 if tokens < 100 else 1, tokens, 2 if tokens < 100 else 1, dim), tile=tile)
+
+
+@pytest.mark.parametrize("dim", [32, 64, 128])
+def test_bfloat16(dim):
+    check(packed(1, 97, 1, dim, BRAIN))
+
+
+def test_a_blank_frame_and_zeros():
+    """Rows of zeros have a scale all the same."""
+    check(packed(1, 1, 2, 32).expand(1, 97, 3, 2, 32))
+    with interpreted():
+        assert (launch_attention_int8(torch.zeros(1, 49, 3, 1, 32, dtype=HALF), None, 1.0) == 0).all()
+
+
+@pytest.mark.parametrize(
+    "outlier", [(slice(None), 5), (slice(None), slice(None), 2)], ids=["token", "values"]
+)
+def test_outliers(outlier):
+    """A thousandfold token has its own scale, so the others lose nothing; V is not quantised."""
+    qkv = packed(1, 97, 1, 32)
+    qkv[outlier] *= 1000
+    check(qkv)
+
+
+def test_masked_keys_are_not_read():
+    qkv = packed(2, 70, 1, 32)
+    keep = torch.ones(2, 70, dtype=torch.bool)
+    keep[0, :20] = keep[1, 64:] = keep[1, 33] = False
+    clean = check(qkv, keep)
+    qkv[:, :, 1:][~keep] = float("nan")
+    with interpreted():
+        out = launch_attention_int8(qkv, keep, 32**-0.5)
+    torch.testing.assert_close(out, clean, rtol=0, atol=0)
+    torch.testing.assert_close(attention_int8(qkv, keep), clean, rtol=2e-3, atol=2e-3)
+
+
+def test_nothing_beyond_the_last_token_is_read():
+    buffer = torch.full((2, 130, 3, 2, 32), float("nan"), dtype=HALF)
+    buffer[:, :49] = packed(2, 49, 2, 32)
+    check(buffer[:, :49])
+
+
+def test_opcheck():
+    torch.library.opcheck(torch.ops.crossiqa.attention_int8.default, (packed(2, 5, 2, 32), None, 0.2))
+
+
+def test_the_shipped_model_loses_little():
+    """What its own six layers of attention see on degraded photographs."""
+    weights = Path(crossiqa_edge.__file__).parent / "weights" / "nano.safetensors"
+    model, card = load(weights)
+    views = torch.from_numpy(verification_views(card)[::8])
+    seen = []
+    for block in model.encoder.blocks:
+        block.attn.qkv.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    with torch.no_grad():
+        model.eval()(views)
+    for packed_row in seen:
+        heads = model.encoder.blocks[0].attn.num_heads
+        qkv = packed_row.unflatten(2, (3, heads, -1))
+        scale = qkv.shape[4] ** -0.5
+        exact = attention_reference(qkv.double(), None, scale)[0]
+        assert sqnr(attention_int8_reference(qkv, None, scale), exact) > 50
+
+
+@pytest.mark.parametrize(
+    ("qkv", "message"),
+    [(packed(1, 5, 1, 32, torch.float32), "not torch.float32"), (packed(1, 5, 1, 16), "with D of 16")],
+)
+def test_refusals(qkv, message):
+    with pytest.raises(ConfigError, match=message):
+        attention_int8(qkv)
+
+
+def test_turing_is_refused():
+    with pytest.raises(ConfigError, match="sm_80 or newer, not sm_75"):
+        int8_tile(75, 197, 64)
