@@ -25,6 +25,7 @@ VERBS = {
     "train": "pretrain or finetune a network",
     "evaluate": "measure a model against human opinion",
     "export": "turn trained weights into a verified ONNX file",
+    "bundle": "pack a model with all that another device needs to run it",
     "engines": "list, verify and prune the TensorRT engines of this machine",
     "bench": "latency against accuracy on this machine",
     "tune": "the most accurate way to score within a budget of time",

@@ -1,0 +1,64 @@
+"""``crossiqa bundle``: a model, and all that another device needs to run it, in one folder or archive."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from crossiqa_edge.errors import MissingDependencyError
+
+TARGETS = ("jetson-orin", "jetson-thor", "server")
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@click.option(
+    "--target",
+    type=click.Choice(TARGETS),
+    required=True,
+    help="What the bundle is for; decides the pinned packages.",
+)
+@click.option(
+    "--kernels",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Add a pack of kernels that `crossiqa kernels` compiled for the same model.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER|FILE.tar.gz|FILE.zip",
+    help="What to write; must not exist.  [default: a folder named after model and target]",
+)
+def command(model: str, target: str, kernels: Path | None, output: Path | None) -> None:
+    """Pack MODEL with what a device needs to run it and to prove that it does.
+
+    MODEL is a shipped model (see: crossiqa models) or an .onnx file that crossiqa export made, in the
+    precision that the device shall compute in. The bundle holds the graph, its card, the light part of
+    this package, pinned requirements without torch, a script that builds the TensorRT engine on the
+    device, and a self-test that scores pictures and compares with the scores stored here.
+    """
+    try:
+        from crossiqa_edge.export.bundle import bundle_name, make_bundle
+        from crossiqa_edge.export.bundle_targets import device_kind
+    except ImportError as error:
+        raise MissingDependencyError("making a bundle", "export") from error
+    from crossiqa_edge.runtime.artefact import Artefact
+    from crossiqa_edge.runtime.scorer import locate
+
+    source, kind = Artefact.open(locate(model)), device_kind(target)
+    made = make_bundle(source, kind, output or Path(bundle_name(source, kind)), kernels=kernels)
+    click.echo(f"{made}  ({source.card.identity}, {source.card.precision}, for {kind.title})")
+    click.echo(f"  made for  {kind.software}; TensorRT {kind.tensorrt}")
+    click.echo("next, on the device, in the unpacked folder:")
+    click.echo("  python3 -m venv --system-site-packages .venv")
+    for step in (
+        ("pip", "install", "-r", "requirements.txt"),
+        ("python", "selftest.py", "--backend", "onnxruntime"),
+        ("python", "build_engine.py"),
+        ("python", "selftest.py", "--backend", "tensorrt"),
+    ):
+        click.echo(f"  .venv/bin/{shlex.join(step)}")

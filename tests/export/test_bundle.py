@@ -1,0 +1,201 @@
+"""A bundle works by itself: its self-test runs in a process that has nothing but third-party packages."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import numpy
+import pytest
+
+from crossiqa_edge.errors import ArtefactError, ConfigError, OutputError
+from crossiqa_edge.export.bundle import make_bundle
+from crossiqa_edge.export.bundle_readme import trtexec
+from crossiqa_edge.export.bundle_targets import DEVICES, device_kind
+from crossiqa_edge.runtime.artefact import Artefact
+
+ORIN = DEVICES["jetson-orin"]
+
+
+@pytest.fixture(scope="module")
+def source(micro_export):
+    return Artefact.open(micro_export.onnx)
+
+
+@pytest.fixture(scope="module")
+def bundle(source, tmp_path_factory):
+    return make_bundle(source, ORIN, tmp_path_factory.mktemp("bundles") / "bundle")
+
+
+@pytest.fixture
+def copy(bundle, tmp_path):
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(bundle, tmp_path / "copy"))
+
+
+_RUN_SCRIPT = """
+import runpy, sys
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    import crossiqa_edge
+    print(crossiqa_edge.__file__, "torch" in sys.modules, file=sys.stderr)
+"""
+
+
+def python(folder, code, *arguments, path=()):
+    """Run ``code`` in the bundle without this checkout: with third-party packages, but no site files.
+
+    -S leaves out what installed packages do at start, such as finding an editable installation.
+    """
+    packages = str(Path(numpy.__file__).parents[1])
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder.parent / "home"),
+        "PYTHONPATH": os.pathsep.join([*path, packages]),
+    }
+    return subprocess.run(
+        [sys.executable, "-S", "-B", "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=folder,
+        timeout=120,
+    )
+
+
+def on_device(folder, script, *arguments):
+    """Run a script of the bundle; at the end it says where the package came from, and if torch was there."""
+    return python(folder, _RUN_SCRIPT, script, *arguments)
+
+
+def test_the_self_test_agrees_in_a_clean_process(bundle):
+    done = on_device(bundle, "selftest.py", "--backend", "onnxruntime")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("stored") == 4
+    assert "agrees: at most" in done.stdout
+    home, torch = done.stderr.split()
+    assert Path(home) == bundle / "python" / "crossiqa_edge" / "__init__.py"
+    assert torch == "False"
+
+
+def test_the_stored_scores_are_not_all_alike(bundle):
+    """Else any model that gives one number would pass the self-test."""
+    scores = [item["score"] for item in json.loads((bundle / "bundle.json").read_text())["scores"]]
+    assert max(scores) - min(scores) > json.loads((bundle / "bundle.json").read_text())["tolerance"]
+
+
+def test_the_self_test_tells_another_score(copy):
+    manifest = json.loads((copy / "bundle.json").read_text())
+    manifest["scores"][1]["score"] += manifest["tolerance"] + 0.1
+    (copy / "bundle.json").write_text(json.dumps(manifest))
+    done = on_device(copy, "selftest.py", "--backend", "onnxruntime")
+    assert done.returncode == 1
+    assert "DIFFERS" in done.stdout
+
+
+def test_the_self_test_names_what_changed_on_the_way(copy):
+    (copy / "pictures" / "blur.png").unlink()
+    (copy / "card.json").write_text("{}")
+    done = on_device(copy, "selftest.py")
+    assert done.returncode == 2
+    assert "card.json, pictures/blur.png" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif("tensorrt" in {item.name for item in metadata.distributions()}, reason="TensorRT is here")
+def test_without_tensorrt_the_build_script_says_so_in_a_line(bundle):
+    done = on_device(bundle, "build_engine.py", "--max-batch", "4")
+    assert done.returncode == 2
+    assert done.stderr.startswith("build_engine: tensorrt is not installed")
+    assert "Traceback" not in done.stderr
+
+
+def test_the_build_script_refuses_batches_that_fall(bundle):
+    done = on_device(bundle, "build_engine.py", "--max-batch", "4", "--opt-batch", "8")
+    assert done.returncode == 2
+    assert "must not fall" in done.stderr
+
+
+def test_the_command_line_comes_along(bundle):
+    code = "from crossiqa_edge.cli.main import main; main()"
+    done = python(
+        bundle, code, "score", "pictures/jpeg.png", "--model", "model.onnx", "--json", path=["python"]
+    )
+    assert done.returncode == 0, done.stderr
+    (result,) = json.loads(done.stdout)
+    scores = json.loads((bundle / "bundle.json").read_text())["scores"]
+    stored = {item["picture"]: item["score"] for item in scores}
+    assert result["score"] == pytest.approx(stored["pictures/jpeg.png"], abs=0.01)
+
+
+def test_every_file_is_in_the_manifest_with_its_hash(bundle):
+    manifest = json.loads((bundle / "bundle.json").read_text())
+    there = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()}
+    assert there == {*manifest["files"], "bundle.json"}
+    for name, digest in manifest["files"].items():
+        assert hashlib.sha256((bundle / name).read_bytes()).hexdigest() == digest
+
+
+@pytest.mark.parametrize("kind", DEVICES.values(), ids=list(DEVICES))
+def test_requirements_are_pinned_and_light(kind):
+    names = [line.partition("==") for line in kind.requirements]
+    assert all(version for _, _, version in names)
+    assert {name for name, _, _ in names} >= {"numpy", "pillow", "onnxruntime", "onnx", "cuda-bindings"}
+    assert not {"torch", "timm", "scipy", "triton"} & {name for name, _, _ in names}
+
+
+@pytest.mark.parametrize("suffix", [".tar.gz", ".zip"])
+def test_archives_hold_the_folder_and_are_the_same_each_time(source, bundle, tmp_path, suffix):
+    first, second = (make_bundle(source, ORIN, tmp_path / f"{name}{suffix}") for name in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+    if suffix == ".zip":
+        with zipfile.ZipFile(first) as archive:
+            names = archive.namelist()
+    else:
+        with tarfile.open(first) as archive:
+            names = archive.getnames()
+    root = "micro-test-fp32-jetson-orin"
+    files = (path.relative_to(bundle) for path in bundle.rglob("*") if path.is_file())
+    assert set(names) == {f"{root}/{path.as_posix()}" for path in files}
+
+
+def test_what_exists_is_left_alone(source, tmp_path):
+    for name in ("folder", "archive.zip"):
+        path = tmp_path / name
+        path.mkdir()
+        with pytest.raises(OutputError, match="exists already"):
+            make_bundle(source, ORIN, path)
+        assert list(path.iterdir()) == []
+
+
+def test_bare_weights_are_refused(micro_export, tmp_path):
+    with pytest.raises(ConfigError, match="crossiqa export"):
+        make_bundle(Artefact.open(micro_export.weights), ORIN, tmp_path / "bundle")
+
+
+def test_kernels_that_are_none_are_refused_and_nothing_is_left(source, tmp_path):
+    pack = tmp_path / "kernels.pack"
+    pack.write_bytes(b"no pack")
+    with pytest.raises(ArtefactError):
+        make_bundle(source, ORIN, tmp_path / "bundle", kernels=pack)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kernels.pack"]
+
+
+def test_an_unknown_target_gets_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'jetson-orin'"):
+        device_kind("jetson_orin")
+
+
+def test_the_readme_has_the_exact_command_for_trtexec(bundle):
+    text = (bundle / "README.md").read_text()
+    assert trtexec(224) in text or "--minShapes=views:1x" in text
+    assert "--stronglyTyped" in text
+    assert "--fp16" not in text  # precision is in the graph
