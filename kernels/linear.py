@@ -2,9 +2,10 @@
 
     y = x @ weight.T + bias;    y = GELU(y);    y = residual + scale * y        (each of the three optional)
 
-2 M N K FLOPs for an (M, K) input and an (N, K) weight move (M K + N K + M N) elements: at
-batch 64 of the family's widths 60 to 300 FLOPs a byte in fp16, where tensor cores are the limit; at batch
-1 the weights are most of the bytes, and reading them is.
+For an (M, K) input and an (N, K) weight these are 2 M N K FLOPs on M K + N K + M N elements. At batch 64
+and width C that is C/2 (projection) to 4 C/5 (MLP) FLOPs a byte in fp16; an A100 needs about 150, an H100
+300 to be limited by its tensor cores. So nano and tiny are limited by memory, base by arithmetic. At batch 1
+reading the weights is the limit for all of them.
 
 float32 products follow ``torch.set_float32_matmul_precision``: IEEE where it is ``highest``, else TF32.
 The backward pass is made of torch's own matrix products, which are at the limit already; it computes the
@@ -249,5 +250,5 @@ def _spec(workload: Workload, name: str, columns: int, depth: int, steps: set[st
         warps=tile.warps,
         stages=tile.stages,
         matrix=workload.dtype != "fp32",
-        async_copy=True,
+        async_copy=tile.stages > 1,
     )

@@ -69,13 +69,12 @@ def normalised_pixels(
     broadcast to the shape of ``valid``, their mask.
     """
     if chroma_pointer is None:
-        place = view * picture_view_stride + row * picture_stride + column * 3 + channel
-        code = tl.load(picture_pointer + place, mask=valid, other=0).to(tl.float32)
+        place = picture_pointer + view * picture_view_stride + (row * picture_stride + column * 3 + channel)
+        code = tl.load(place, mask=valid, other=0).to(tl.float32)
     else:
-        place = view * picture_view_stride + row * picture_stride + column
-        luma = tl.load(picture_pointer + place, mask=valid, other=0).to(tl.int32)
-        place = view * chroma_view_stride + row // 2 * chroma_stride + column // 2 * 2
-        chroma = chroma_pointer + place
+        place = picture_pointer + view * picture_view_stride + (row * picture_stride + column)
+        luma = tl.load(place, mask=valid, other=0).to(tl.int32)
+        chroma = chroma_pointer + view * chroma_view_stride + (row // 2 * chroma_stride + column // 2 * 2)
         blue = tl.load(chroma, mask=valid, other=0).to(tl.int32)
         red = tl.load(chroma + 1, mask=valid, other=0).to(tl.int32)
         factor = factors_pointer + channel * 4

@@ -68,11 +68,14 @@ _LINEAR_TILES = ((128, 128, 8), (128, 64, 4), (64, 64, 4), (32, 64, 4), (32, 32,
 _TURING_TILES = ((64, 64, 8), (32, 32, 4))
 
 
-def linear_tile(architecture: int, rows: int, columns: int, depth: int, dtype: str) -> LinearTile:
+def linear_tile(
+    architecture: int, rows: int, columns: int, depth: int, dtype: str, weight_dtype: str | None = None
+) -> LinearTile:
     """The largest tile that still makes BUSY programs: the larger, the more products for each byte read.
 
-    A step of the sum takes 128 bytes of each row, one transaction of the memory (Turing: 64). The pipeline
-    is as deep as shared memory allows, at most 4.
+    ``dtype`` is that of the input as it lies in memory, ``weight_dtype`` that of the weight where it differs.
+    A step of the sum takes 128 bytes of each row of the weight, one transaction of the memory (Turing: 64).
+    The pipeline is as deep as shared memory allows, at most 4.
     """
     turing = architecture < 80
     tiles = _TURING_TILES if turing else _LINEAR_TILES
@@ -80,12 +83,11 @@ def linear_tile(architecture: int, rows: int, columns: int, depth: int, dtype: s
     block_rows, block_columns, warps = next(
         (tile for tile in small if -(-rows // tile[0]) * -(-columns // tile[1]) >= BUSY), small[-1]
     )
-    size = ELEMENT_BYTES[dtype]
-    least = 2 * SMALLEST_DOT if size == 1 else SMALLEST_DOT
-    step = min((64 if turing else 128) // size, max(power_of_two(depth), least))
-    stages = (
-        1 if turing else min(4, shared_limit(architecture) // ((block_rows + block_columns) * step * size))
-    )
+    size, weight_size = ELEMENT_BYTES[dtype], ELEMENT_BYTES[weight_dtype or dtype]
+    least = 2 * SMALLEST_DOT if weight_size == 1 else SMALLEST_DOT
+    step = min((64 if turing else 128) // weight_size, max(power_of_two(depth), least))
+    stage = (block_rows * size + block_columns * weight_size) * step
+    stages = 1 if turing else max(1, min(4, shared_limit(architecture) // stage))
     return LinearTile(block_rows, block_columns, step, warps, stages)
 
 
@@ -113,5 +115,7 @@ def embed_tile(architecture: int, patches: int, columns: int, dtype: str) -> Emb
     if architecture < 80 or dtype == "fp32":
         return EmbedTile(SMALLEST_DOT, 32, 1, 32, 4, 1 if architecture < 80 else 2)
     rows = -(-patches // SMALLEST_DOT)
-    wide = [block for block in (128, 64) if columns > block // 2 and rows * -(-columns // block) >= BUSY]
-    return EmbedTile(SMALLEST_DOT, (wide or [32])[0], 4, 64, 8, 2)
+    for block in (128, 64):
+        if columns > block // 2 and rows * -(-columns // block) >= BUSY:
+            return EmbedTile(SMALLEST_DOT, block, 2, 64, 4, 2)
+    return EmbedTile(SMALLEST_DOT, 32, 4, 64, 8, 2)  # fewer steps, each with more reads in flight
