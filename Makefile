@@ -6,7 +6,7 @@ PYTHON ?= python3
 DEMO := .venv-demo
 FULL := .venv
 
-.PHONY: demo test lint types pytest clean
+.PHONY: demo test lint types pytest bench clean
 
 demo: $(DEMO)/.ready
 	$(DEMO)/bin/crossiqa score 'examples/*.jpg' 'examples/*.png' --sort score --timings --report out/report.html
@@ -28,6 +28,17 @@ types: $(FULL)/.ready
 
 pytest: $(FULL)/.ready
 	$(FULL)/bin/python -m pytest tests bench --benchmark-disable
+
+# Latency against accuracy on this machine; BENCH=FOLDER keeps the results elsewhere.
+BENCH ?= out/bench
+bench: $(FULL)/.ready
+	@mkdir -p $(BENCH)
+	$(FULL)/bin/crossiqa bench --out $(BENCH)/points.jsonl --report $(BENCH)/tradeoff.html
+	$(FULL)/bin/crossiqa bench roofline > $(BENCH)/roofline.md
+	$(FULL)/bin/crossiqa bench scaling --out $(BENCH)/scaling.png > $(BENCH)/scaling.md
+	$(FULL)/bin/crossiqa bench peers > $(BENCH)/peers.md
+	$(FULL)/bin/python -m crossiqa_edge.bench.document $(BENCH) > $(BENCH)/benchmarks.md
+	@echo "The report is $(BENCH)/tradeoff.html; the page about all of it, $(BENCH)/benchmarks.md"
 
 $(DEMO)/.ready: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(DEMO)

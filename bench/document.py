@@ -1,0 +1,111 @@
+"""docs/benchmarks.md from a folder of results: ``python -m crossiqa_edge.bench.document FOLDER``.
+
+The folder is what ``make bench`` leaves: ``points.jsonl``, ``roofline.md``, ``scaling.md``, ``peers.md`` and
+the plots. Parts that are absent are said to be absent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from crossiqa_edge.bench.comparison import compare_runs
+from crossiqa_edge.bench.report import report_markdown
+from crossiqa_edge.bench.rows import Row, latest_run, read
+from crossiqa_edge.bench.tables import change_cells, markdown
+from crossiqa_edge.errors import CrossIQAError
+
+_PAGE = """# Benchmarks
+
+Made by `make bench` and `python -m crossiqa_edge.bench.document FOLDER`; the results lie in `{folder}`.
+Points are timed in turns, so that a machine whose speed drifts treats them alike; intervals resample whole
+turns; no call is left out as an outlier. `crossiqa bench` does the same for any models, backends and data.
+
+## Latency and accuracy
+
+The probe's opinions are population MOS of degradations that training knew too, on pictures that it did not:
+it tells whether a precision or backend loses ranks. How good a model is: [accuracy.md](accuracy.md).
+
+{points}
+{picture}
+## Twice on the same machine
+
+The same points measured a second time, relative to the calibration loop of each run:
+
+{again}
+
+## Roofline
+
+Inference alone, views in memory (`crossiqa bench roofline`):
+
+{roofline}
+
+## Scaling
+
+`crossiqa bench scaling`: measured medians, the law that theory expects, and how far it is off at most.
+
+{scaling}
+{curves}
+## Classical metrics
+
+`crossiqa bench peers`, the same pictures in the same run; their packages must be installed by hand:
+
+{peers}
+
+What was not run: any GPU. The commands are the same there.
+"""
+
+_ABSENT = "Not measured in this run.\n"
+
+
+def page(folder: Path) -> str:
+    """The page about the results in ``folder``.
+
+    Raises:
+        InputError: ``points.jsonl`` is absent or no result.
+    """
+    rows = read(folder / "points.jsonl")
+    return _PAGE.format(
+        folder=folder.as_posix(),
+        points=report_markdown(latest_run(rows)),
+        picture=_image(folder, "tradeoff.png", "Accuracy against milliseconds a picture"),
+        again=_again(rows),
+        roofline=_part(folder / "roofline.md"),
+        scaling=_part(folder / "scaling.md"),
+        curves=_image(folder, "scaling.png", "Measured costs beside their laws"),
+        peers=_part(folder / "peers.md"),
+    )
+
+
+def _again(rows: list[Row]) -> str:
+    """The last run beside the one before it, of the same file and so of the same machine."""
+    last = latest_run(rows)
+    before = [row for row in rows if row["run"] != last[0]["run"]]
+    if not before:
+        return _ABSENT
+    return markdown(change_cells(compare_runs(latest_run(before), last)))
+
+
+def _part(path: Path) -> str:
+    return path.read_text(encoding="utf-8").rstrip() + "\n" if path.is_file() else _ABSENT
+
+
+def _image(folder: Path, name: str, words: str) -> str:
+    return f"\n![{words}](../{(folder / name).as_posix()})\n" if (folder / name).is_file() else ""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, help="relative to the repository's root")
+    options = parser.parse_args(arguments)
+    try:
+        print(page(options.folder), end="")
+    except CrossIQAError as error:
+        print(f"document: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
