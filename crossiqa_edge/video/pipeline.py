@@ -152,25 +152,17 @@ class Stream(Iterator[FrameScore | GapEvent]):
             self.close()
 
     def _group(self) -> list[Prepared | GapEvent]:
-        """What is scored next: a batch, or in live mode one frame; empty at the end."""
-        group: list[Prepared | GapEvent] = []
-        if self._policy.live:
-            item = self._fresh()
-            return [] if item is None else [item]
-        while len(group) < self._policy.batch and (item := self._reader.ring.take(self._impatient)):
-            group.append(item)
-        return group
-
-    def _fresh(self) -> Prepared | GapEvent | None:
-        """The next item that can be scored in time."""
+        """What is scored next: a batch, or in live mode one frame that is still in time; empty at the end."""
+        if not self._policy.live:
+            return self._reader.ring.take(self._policy.batch, self._impatient)
         if self._took is not None:
             self._tempo.served(perf_counter() - self._took)
-        while isinstance(item := self._reader.ring.take(self._impatient), Prepared):
+        while group := self._reader.ring.take(1, self._impatient):
             self._took = perf_counter()
-            if not self._tempo.too_late(self._took - item.arrived):
-                return item
-        self._took = None
-        return item
+            late = isinstance(group[0], Prepared) and self._tempo.too_late(self._took - group[0].arrived)
+            if not late:
+                break
+        return group
 
     def _impatient(self) -> bool:
         return self._stopped is not None and perf_counter() - self._stopped > _PATIENCE

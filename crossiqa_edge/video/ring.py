@@ -15,6 +15,8 @@ _GLANCE = 0.1  # seconds after which a waiting thread looks up, so that Ctrl-C r
 class Ring(Generic[Item]):
     """A bounded queue for one producer and one consumer, which either of them can end.
 
+    The consumer takes no more at once than ``capacity``.
+
     ``finish`` ends it for the producer: what is in it still comes out. ``abandon`` ends it for the
     consumer: what is in it is gone, and nothing is taken in any more.
     """
@@ -23,6 +25,7 @@ class Ring(Generic[Item]):
         self._capacity = capacity
         self._items: deque[Item] = deque()
         self._changed = threading.Condition()
+        self._wanted = 1  # how many items the consumer waits for; it is not woken for fewer
         self._finished = False
         self._abandoned = False
 
@@ -46,14 +49,15 @@ class Ring(Generic[Item]):
             self._add(item)
             return old
 
-    def take(self, impatient: Callable[[], bool] = bool) -> Item | None:
-        """The first item, waiting for one; None once the ring has ended, or ``impatient()``, and is empty."""
+    def take(self, count: int, impatient: Callable[[], bool] = bool) -> list[Item]:
+        """The first ``count`` items, waiting for them; fewer once the ring has ended, or ``impatient()``."""
         with self._changed:
-            while not (self._items or self._finished or self._abandoned or impatient()):
+            self._wanted = count
+            while not (len(self._items) >= count or self._finished or self._abandoned or impatient()):
                 self._changed.wait(_GLANCE)
-            item = self._items.popleft() if self._items else None
+            items = [self._items.popleft() for _ in range(min(count, len(self._items)))]
             self._changed.notify_all()
-            return item
+            return items
 
     def finish(self) -> None:
         """Nothing more will be put in."""
@@ -71,4 +75,5 @@ class Ring(Generic[Item]):
     def _add(self, item: Item) -> None:
         if not self._abandoned:
             self._items.append(item)
-            self._changed.notify_all()
+            if len(self._items) >= self._wanted:
+                self._changed.notify_all()
