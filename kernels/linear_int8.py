@@ -211,9 +211,7 @@ def specs(workload: Workload) -> Iterator[KernelSpec]:
     for spec in linear.specs(workload):
         columns, depth = spec.constants["COLUMNS"], spec.constants["DEPTH"]
         tile = linear_tile(workload.architecture, workload.rows, columns, depth, workload.dtype, "int8")
-        rest = {
-            name: kind for name, kind in spec.signature.items() if name not in ("x_pointer", "weight_pointer")
-        }
+        x_type, _, *rest = spec.parameters
         blocks = {"BLOCK_ROWS": tile.rows, "BLOCK_COLUMNS": tile.columns, "BLOCK_DEPTH": tile.depth}
         yield replace(
             spec,
