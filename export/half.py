@@ -1,0 +1,72 @@
+"""fp16 as a property of the graph: every type explicit, what needs float32 in float32.
+
+LayerNorm with its statistics, softmax, and everything from the last LayerNorm on (regression, calibration)
+stay in float32, between casts of their own: no operator mixes types, as a strongly typed TensorRT network
+demands. Pixels are whole numbers from -128 to 127 after their first subtraction, exact in float16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from crossiqa_edge.export.surgery import Surgery, cast
+
+SINGLE_OPERATORS = frozenset({"LayerNormalization", "Softmax"})
+FINAL_NORM = "norm"  # from this node on all is float32
+
+_TYPES = {TensorProto.FLOAT: ("float", np.float32), TensorProto.FLOAT16: ("half", np.float16)}
+
+
+def to_half(surgery: Surgery) -> onnx.ModelProto:
+    """The float32 graph of ``surgery`` in float16, but for what the module's head names."""
+    return surgery.finished(_Typing(surgery).nodes())
+
+
+class _Typing:
+    """Gives each node in turn the type it computes in, and casts what arrives in another."""
+
+    def __init__(self, surgery: Surgery) -> None:
+        self.surgery = surgery
+        self.types: dict[str, int] = {}  # of the float values computed so far
+        self.casts: set[str] = set()
+
+    def nodes(self) -> Iterator[onnx.NodeProto]:
+        tail = False
+        for node in self.surgery.nodes:
+            tail = tail or node.name == FINAL_NORM
+            wanted = TensorProto.FLOAT if tail or node.op_type in SINGLE_OPERATORS else TensorProto.FLOAT16
+            if node.op_type == "Cast":
+                node.attribute[0].i = wanted
+            elif node.op_type == "Attention":
+                node.attribute.append(helper.make_attribute("softmax_precision", TensorProto.FLOAT))
+            elif not any(self._is_float(name) for name in node.input):
+                yield node  # shapes
+                continue
+            yield from self._typed(node, wanted)
+            self.types[node.output[0]] = wanted
+            yield node
+
+    def _is_float(self, name: str) -> bool:
+        if self.surgery.is_constant(name):
+            return self.surgery.value(name).dtype.kind == "f"
+        return name in self.types
+
+    def _typed(self, node: onnx.NodeProto, wanted: int) -> Iterator[onnx.NodeProto]:
+        """Point the float inputs of ``node`` at values of type ``wanted``, casting where needed."""
+        word, dtype = _TYPES[wanted]
+        for index, name in enumerate(node.input):
+            if not self._is_float(name) or self.types.get(name) == wanted:
+                continue
+            if self.surgery.is_constant(name):
+                value = self.surgery.value(name)
+                if value.dtype != dtype:
+                    node.input[index] = self.surgery.set(f"{name}.{word}", value.astype(dtype))
+                continue
+            node.input[index] = f"{name}.{word}"
+            if node.input[index] not in self.casts:
+                self.casts.add(node.input[index])
+                yield cast(name, wanted, node.input[index])
