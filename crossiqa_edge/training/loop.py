@@ -178,6 +178,10 @@ def _stop_requests() -> Iterator[threading.Event]:
     before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield requested
+    except RuntimeError as error:  # a worker ended by the same signal, which schedulers send to all
+        if requested.is_set():
+            raise KeyboardInterrupt from error
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
