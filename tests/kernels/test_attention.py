@@ -69,6 +69,20 @@ def test_outliers(outlier, dtype):
     check(qkv.to(dtype))
 
 
+def opposed(tokens, dtype):
+    """Keys that point away from every query: all scores lie near -1800, whose exp2 is nothing at all."""
+    qkv = packed(1, tokens, 1, 32, SINGLE)
+    qkv[:, :, 0] += 10
+    qkv[:, :, 1] -= 32
+    return qkv.to(dtype)
+
+
+@pytest.mark.parametrize("dtype", [HALF, SINGLE])
+def test_scores_far_below_zero(dtype):
+    check(opposed(97, dtype))
+    check(opposed(97, dtype), tile=cut(97, 32, 32, warps=4, stages=1))
+
+
 def test_the_scale_is_used():
     qkv = packed(1, 50, 1, 32, SINGLE)
     narrow, wide = check(qkv, scale=0.5), check(qkv, scale=0.05)

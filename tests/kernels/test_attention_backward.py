@@ -112,6 +112,14 @@ def test_outliers():
     check(qkv.to(HALF))
 
 
+def test_scores_far_below_zero():
+    """Then a weight that an absent key must not have would be infinite, and 0 times it no number."""
+    qkv = packed(1, 49, 1, 32, SINGLE)
+    qkv[:, :, 0] += 10
+    qkv[:, :, 1] -= 32
+    check(qkv, torch.arange(49)[None] % 3 != 1)
+
+
 def test_a_blank_frame():
     """All tokens alike: nothing tells keys apart, so queries have no gradient."""
     qkv = packed(1, 1, 2, 32, SINGLE).expand(1, 97, 3, 2, 32)

@@ -1,0 +1,273 @@
+"""Breaks the kernels on purpose, one fault at a time, and shows which test sees it.
+
+    python tests/kernels/mutations.py            all faults, a table in Markdown on stdout
+    python tests/kernels/mutations.py scale      those whose name contains "scale"
+
+A test that nothing can fail guards nothing. Every fault is put into a copy of the package in a temporary
+folder; the tree is never touched. Exit code 1 where a fault goes unseen.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).parents[2]
+SIBLINGS = ("kernels", "export", "bench")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """``old``, which stands once in kernels/``module``.py, becomes ``new``; ``tests`` should see it."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+FORWARD, BACKWARD, INT8 = ("test_attention",), ("test_attention_backward",), ("test_attention_int8",)
+
+FAULTS = (
+    Fault(
+        "forward: scores of absent keys are not masked",
+        "attention_forward",
+        'scores = tl.where(present[None, :], scores, float("-inf"))',
+        "scores = scores",
+        FORWARD,
+    ),
+    Fault(
+        "forward: rows beyond the last are read",
+        "attention_forward",
+        "return tl.load(place, mask=present[:, None], other=0.0)",
+        "return tl.load(place)",
+        FORWARD,
+    ),
+    Fault(
+        "forward: the caller's mask is ignored after the last step",
+        "attention_forward",
+        "present &= tl.load(keep_pointer + row, mask=present, other=0) != 0",
+        "present = present",
+        FORWARD,
+    ),
+    Fault(
+        "forward: the caller's mask is ignored in the steps",
+        "attention_forward",
+        "present = tl.load(keep_pointer + row) != 0",
+        "present = present",
+        FORWARD,
+    ),
+    Fault(
+        "forward: no scale",
+        "attention_forward",
+        "*(SCALE * LOG2_E, SOME,",
+        "*(LOG2_E, SOME,",
+        FORWARD,
+    ),
+    Fault("forward: base 2 taken for e", "attention_forward", "1.4426950408889634", "1.0", FORWARD),
+    Fault(
+        "forward: keys and values swapped",
+        "attention_forward",
+        "key_base = query_base + width\n    value_base = key_base + width",
+        "value_base = query_base + width\n    key_base = value_base + width",
+        FORWARD,
+    ),
+    Fault(
+        "forward: the last token is left out",
+        "attention_forward",
+        "present = row < tokens\n    if keep_pointer is not None:\n        if MASKED",
+        "present = row < tokens - 1\n    if keep_pointer is not None:\n        if MASKED",
+        FORWARD,
+    ),
+    Fault(
+        "forward: one token too many",
+        "attention_forward",
+        "present = row < tokens\n    if keep_pointer is not None:\n        if MASKED",
+        "present = row <= tokens\n    if keep_pointer is not None:\n        if MASKED",
+        FORWARD,
+    ),
+    Fault(
+        "forward: the last whole step is left out",
+        "attention_forward",
+        "whole = tokens // STEP * STEP",
+        "whole = (tokens - 1) // STEP * STEP",
+        FORWARD,
+    ),
+    Fault(
+        "forward: sums are not rescaled when the maximum rises",
+        "attention_forward",
+        "context * fade[:, None]",
+        "context",
+        FORWARD,
+    ),
+    Fault(
+        "forward: the total is not rescaled when the maximum rises",
+        "attention_forward",
+        "total * fade + tl.sum(weights, 1)",
+        "total + tl.sum(weights, 1)",
+        FORWARD,
+    ),
+    Fault(
+        "forward: no maximum is subtracted",
+        "attention_forward",
+        "higher = tl.maximum(peak, tl.max(scores, 1))",
+        "higher = tl.zeros_like(peak)",
+        FORWARD,
+    ),
+    Fault(
+        "forward: outputs beyond the last row are written",
+        "attention_forward",
+        "values.to(base.dtype.element_ty), mask=present[:, None])",
+        "values.to(base.dtype.element_ty))",
+        FORWARD,
+    ),
+    Fault(
+        "forward: every head reads the first",
+        "attention_forward",
+        "query_base = qkv_pointer + batch * batch_stride + head * DIM",
+        "query_base = qkv_pointer + batch * batch_stride",
+        FORWARD,
+    ),
+    Fault(
+        "forward: strides taken for those of a contiguous tensor",
+        "attention_forward",
+        "            qkv.stride(0),\n            qkv.stride(1),",
+        "            qkv.shape[1] * 3 * heads * dim,\n            3 * heads * dim,",
+        FORWARD,
+    ),
+    Fault(
+        "forward: a row without keys divides by zero",
+        "attention_forward",
+        "total = tl.where(total == 0.0, 1.0, total)",
+        "total = total",
+        FORWARD,
+    ),
+    Fault(
+        "forward: the saved sums lack the maximum",
+        "attention_forward",
+        "peak * (SCALE * LOG2_E) + tl.log2(total)",
+        "tl.log2(total)",
+        FORWARD,
+    ),
+    Fault(
+        "tiles: the rest is left out",
+        "attention_tiles",
+        "_padded(rest) if rest else 0",
+        "0",
+        FORWARD,
+    ),
+    Fault(
+        "backward: the rows' mean is not subtracted (dQ)",
+        "attention_backward",
+        "weight_gradient - delta[:, None]",
+        "weight_gradient",
+        BACKWARD,
+    ),
+    Fault(
+        "backward: the rows' mean is not subtracted (dK)",
+        "attention_backward",
+        "weight_gradient - delta[None, :]",
+        "weight_gradient",
+        BACKWARD,
+    ),
+    Fault(
+        "backward: no scale (dQ)", "attention_backward", "query_gradient * SCALE", "query_gradient", BACKWARD
+    ),
+    Fault("backward: no scale (dK)", "attention_backward", "key_gradient * SCALE", "key_gradient", BACKWARD),
+    Fault(
+        "backward: dK and dV swapped",
+        "attention_backward",
+        "gradient_base + width, row, 3 * width, present, key_gradient * SCALE",
+        "gradient_base + width, row, 3 * width, present, value_gradient * SCALE",
+        BACKWARD,
+    ),
+    Fault(
+        "backward: absent keys have weights (dQ)",
+        "attention_backward",
+        "weights = tl.where(present[None, :], weights, 0.0)",
+        "weights = weights",
+        BACKWARD,
+    ),
+    Fault(
+        "backward: keys that do not count have a gradient",
+        "attention_backward",
+        "weights = tl.where(counts[:, None], weights, 0.0)",
+        "weights = weights",
+        BACKWARD,
+    ),
+    Fault(
+        "backward: the last query is left out",
+        "attention_backward",
+        '"""Add to dK / scale and dV of a block of keys what the queries at ``row`` give."""\n'
+        "    present = row < tokens",
+        "present = row < tokens - 1",
+        BACKWARD,
+    ),
+    Fault(
+        "int8: the keys' scales are left out",
+        "attention_int8",
+        "query_scale[:, None] * key_scale[None, :]",
+        "query_scale[:, None]",
+        INT8,
+    ),
+    Fault("int8: truncated, not rounded", "attention_int8", "[:, None] + 0.5).to", "[:, None]).to", INT8),
+    Fault(
+        "int8: rows of zeros have no scale", "attention_int8", "_SMALLEST = 1e-12", "_SMALLEST = 0.0", INT8
+    ),
+    Fault("int8: no scale", "attention_int8", "query_scale *= SCALE * LOG2_E", "query_scale *= LOG2_E", INT8),
+)
+
+
+def copy_package(folder: Path) -> None:
+    """The package as a wheel would install it, and the kernels' tests, under ``folder``."""
+    leave = shutil.ignore_patterns("__pycache__", "results")
+    shutil.copytree(ROOT / "crossiqa_edge", folder / "crossiqa_edge", ignore=leave)
+    for name in SIBLINGS:
+        shutil.copytree(ROOT / name, folder / "crossiqa_edge" / name, ignore=leave)
+    shutil.copytree(ROOT / "tests" / "kernels", folder / "tests", ignore=leave)
+
+
+def first_failure(folder: Path, tests: tuple[str, ...]) -> str | None:
+    """Name of the first test that fails on the copy, None where all pass."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header"]
+    command += [f"tests/{name}.py" for name in tests]
+    environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    if done.returncode == 0:
+        return None
+    failed = re.search(r"^FAILED tests/(\S+)", done.stdout, re.MULTILINE)
+    if failed is None:
+        raise SystemExit(f"pytest did not run: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return failed[1]
+
+
+def main(words: list[str]) -> int:
+    faults = [fault for fault in FAULTS if all(word in fault.name for word in words)]
+    unseen = 0
+    with TemporaryDirectory(prefix="crossiqa-mutations-") as name:
+        folder = Path(name)
+        copy_package(folder)
+        needed = dict.fromkeys(name for fault in faults for name in fault.tests)
+        if failed := first_failure(folder, tuple(needed)):
+            raise SystemExit(f"without any fault {failed} fails already")
+        print("| fault | seen by |\n|---|---|", flush=True)
+        for fault in faults:
+            path = folder / "crossiqa_edge" / "kernels" / f"{fault.module}.py"
+            sound = path.read_text()
+            path.write_text(sound.replace(fault.old, fault.new))
+            seen = first_failure(folder, fault.tests)
+            path.write_text(sound)
+            unseen += seen is None
+            print(f"| {fault.name} | {f'`{seen}`' if seen else '**nothing**'} |", flush=True)
+    return int(unseen > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
