@@ -7,7 +7,7 @@ from crossiqa_edge.errors import BackendError
 from crossiqa_edge.imaging.decode import decode
 from crossiqa_edge.imaging.sampling import sample
 from crossiqa_edge.runtime.scorer import Scorer
-from crossiqa_edge.runtime.select import BACKENDS
+from crossiqa_edge.runtime.select import BACKENDS, ONLY_BY_NAME
 
 
 def test_decode(benchmark, photo_file):
@@ -20,7 +20,7 @@ def test_sample(benchmark, frame, sampling):
 
 
 @pytest.mark.parametrize("batch", [1, 8])
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", [name for name in BACKENDS if name not in ONLY_BY_NAME])
 def test_infer(benchmark, frame, backend, batch):
     try:
         scorer = Scorer.load("nano", backend=backend)

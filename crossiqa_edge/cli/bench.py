@@ -9,12 +9,14 @@ import click
 
 from crossiqa_edge.cli.console import complain
 from crossiqa_edge.errors import ConfigError
-from crossiqa_edge.runtime.select import BACKENDS
+from crossiqa_edge.runtime.select import BACKENDS, ONLY_BY_NAME
 from crossiqa_edge.weights import available
 
 if TYPE_CHECKING:
     from crossiqa_edge.bench.probe import Judged
 
+# What is measured unless backends are named: all but those whose first inference takes minutes.
+USUAL_BACKENDS = tuple(name for name in BACKENDS if name not in ONLY_BY_NAME)
 _SAMPLINGS = {"fragments": ("fragments", 1), "crops": ("crops", 5)}
 
 
@@ -25,7 +27,7 @@ _SAMPLINGS = {"fragments": ("fragments", 1), "crops": ("crops", 5)}
     "backends",
     multiple=True,
     type=click.Choice([*BACKENDS]),
-    help="Repeat.  [default: all that run here]",
+    help="Repeat.  [default: all that run here without minutes of compiling]",
 )
 @click.option(
     "--batch",
@@ -105,7 +107,7 @@ def _run(
     from crossiqa_edge.bench.tables import caption, result_cells, text
 
     how = [_SAMPLINGS[name] for name in samplings]
-    points = grid(models or available(), backends or tuple(BACKENDS), batches, how, threads or (None,))
+    points = grid(models or available(), backends or USUAL_BACKENDS, batches, how, threads or (None,))
     opened, refused = open_all(points)
     for reason in dict.fromkeys(item.reason for item in refused):
         complain(f"left out: {reason}")

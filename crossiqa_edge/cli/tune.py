@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crossiqa_edge.atomic import write_text
-from crossiqa_edge.cli.bench import judged_pictures
+from crossiqa_edge.cli.bench import USUAL_BACKENDS, judged_pictures
 from crossiqa_edge.cli.console import complain
-from crossiqa_edge.runtime.select import BACKENDS
 from crossiqa_edge.weights import available
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def _solve(models: tuple[str, ...], data: str | None, budget: Budget, seconds: f
     from crossiqa_edge.bench.probe import input_files
     from crossiqa_edge.bench.tune import solve
 
-    points = grid(models or available(), tuple(BACKENDS), _BATCHES, _SAMPLINGS)
+    points = grid(models or available(), USUAL_BACKENDS, _BATCHES, _SAMPLINGS)
     opened, refused = open_all(points)
     for reason in dict.fromkeys(item.reason for item in refused):
         complain(f"left out: {reason}")
