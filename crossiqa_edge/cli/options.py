@@ -19,19 +19,16 @@ _POLICY, _POOLING = Policy(), Pooling()  # for their defaults
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class Seconds(click.ParamType):
-    """A place in a clip: seconds, or ``[H:]MM:SS``, both with decimals."""
+_TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)", re.ASCII)
 
-    name = "time"
-    _FORM = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)", re.ASCII)
 
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
-        """Seconds from the beginning."""
-        match = self._FORM.fullmatch(str(value))
-        if match is None:
-            self.fail(f"{value!r} is no time; write seconds or H:MM:SS.mmm", param, context)
-        hours, minutes, seconds = match.groups()
-        return 3600 * int(hours or 0) + 60 * int(minutes or 0) + float(seconds)
+def seconds(text: str) -> float:
+    """A place in a clip, given as seconds or ``[H:]MM:SS``, both with decimals, in seconds."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no time; write seconds or H:MM:SS.mmm")
+    hours, minutes, rest = match.groups()
+    return 3600 * int(hours or 0) + 60 * int(minutes or 0) + float(rest)
 
 
 def model_options(command: Command) -> Command:
@@ -130,8 +127,8 @@ def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.FloatRange(min=0, min_open=True),
             help="Score at most so many frames a second of the clip's time.",
         ),
-        click.option("--start", type=Seconds(), help="Begin here: seconds, or H:MM:SS.mmm."),
-        click.option("--end", type=Seconds(), help="Stop before this."),
+        click.option("--start", type=seconds, metavar="TIME", help="Begin here: seconds, or H:MM:SS.mmm."),
+        click.option("--end", type=seconds, metavar="TIME", help="Stop before this."),
     )
 
 

@@ -108,19 +108,16 @@ def _outcomes(
     scorer: Scorer, entries: Sequence[Entry], batch: int, settings: ClipSettings, writer: Writer
 ) -> Generator[Result | ClipResult, None, None]:
     """One result an entry, in order. Entries that are an error already go past the scorer."""
-    pictures = [entry.source for entry in entries if _is_picture(entry)]
-    scores = scorer.score_many(pictures, batch)
+    pictures = [entry.source for entry in entries if not entry.clip]
+    readable = [source for source in pictures if not isinstance(source, InputError)]
+    scores = scorer.score_many(readable, batch)
     for entry in entries:
         if isinstance(entry.source, InputError):
             yield Result(entry.label, None, entry.source)
-        elif _is_picture(entry):
+        elif not entry.clip:
             yield Result(entry.label, entry.source, next(scores))
         else:
             yield from _clip(scorer, entry, settings, writer)
-
-
-def _is_picture(entry: Entry) -> bool:
-    return not entry.clip and not isinstance(entry.source, InputError)
 
 
 def _clip(scorer: Scorer, entry: Entry, settings: ClipSettings, writer: Writer) -> Iterator[ClipResult]:

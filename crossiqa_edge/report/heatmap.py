@@ -107,7 +107,8 @@ def _coloured(scores: npt.NDArray[np.float64], scale: Range) -> npt.NDArray[np.u
     places = np.clip((scores - low) / (high - low), 0, 1)
     channels = [np.interp(places, _RAMP[:, 0], _RAMP[:, channel]) for channel in range(1, 5)]
     channels[3] = channels[3] * 255
-    return np.rint(np.stack(channels, -1)).astype(np.uint8)
+    pixels: npt.NDArray[np.uint8] = np.rint(np.stack(channels, -1)).astype(np.uint8)
+    return pixels
 
 
 def _legend(page: Image.Image, top: int, size: int, found: QualityMap, scale: Range, title: str) -> None:
