@@ -17,6 +17,7 @@ import onnxruntime
 
 from crossiqa_edge.export.surgery import with_outputs
 from crossiqa_edge.imaging.sampling import Views
+from crossiqa_edge.runtime.backend import Scores
 
 Counts = npt.NDArray[np.float64]  # (BINS,)
 Collected = dict[str, npt.NDArray[np.float32]]
@@ -54,6 +55,11 @@ def channel_maxima(model: onnx.ModelProto, names: Iterable[str], views: Views) -
             magnitude = np.abs(values).reshape(-1, values.shape[-1]).max(axis=0)
             found[name] = np.maximum(found[name], magnitude) if name in found else magnitude
     return found
+
+
+def scores(model: onnx.ModelProto, views: Views) -> Scores:
+    """What a graph of ours gives for ``views``, by onnxruntime: float32 (N,)."""
+    return np.concatenate([collected["score"] for collected in _runs(model, ["score"], views)])
 
 
 def rows_a_view(model: onnx.ModelProto, names: Iterable[str], views: Views) -> dict[str, int]:

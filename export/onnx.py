@@ -7,19 +7,17 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from crossiqa_edge.atomic import atomic_write
-from crossiqa_edge.card import CARD_KEY, ModelCard
-from crossiqa_edge.errors import ArtefactError, ConfigError, MissingDependencyError
-from crossiqa_edge.export.acceptance import LIMITS, Acceptance, Infer, accept, require
+from crossiqa_edge.card import ModelCard
+from crossiqa_edge.errors import ConfigError, MissingDependencyError
+from crossiqa_edge.export.acceptance import Acceptance, Infer
 from crossiqa_edge.export.graph import OPSET, OPSETS, build
+from crossiqa_edge.export.writing import write_accepted
 from crossiqa_edge.imaging.sampling import Views
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.backend import Scores
-from crossiqa_edge.runtime.ort import OrtBackend
 from crossiqa_edge.version import __version__
 
 try:
-    import onnx
     import torch
 
     from crossiqa_edge.model.checkpoint import weights_sha256
@@ -56,24 +54,6 @@ def export_onnx(
     return write_accepted(graph, card, network(model), Path(path))
 
 
-def write_accepted(
-    graph: onnx.ModelProto, card: ModelCard, reference: Infer, path: Path
-) -> tuple[Artefact, Acceptance]:
-    """Write ``graph`` with ``card`` once onnxruntime's scores are near enough to those of ``reference``.
-
-    Raises:
-        ArtefactError: the graph is not sound, or not accepted; nothing is left at ``path``.
-        OutputError: ``path`` cannot be written.
-    """
-    with atomic_write(path) as stream:  # opened first: a folder that is not writable should not cost minutes
-        data = _serialised(graph, card)
-        backend = OrtBackend(Artefact.parse(data, path), data, threads=None, reason="acceptance")
-        acceptance = accept(backend.infer, reference, card, LIMITS[card.precision])
-        require(acceptance, f"{card.name} {card.precision}")
-        stream.write(_serialised(graph, replace(card, acceptance=acceptance.to_dict())))
-    return Artefact.open(path), acceptance
-
-
 def network(model: QualityModel) -> Infer:
     """``model`` as a function of arrays: uint8 (V, S, S, 3) -> float32 (V,)."""
     reference = copy.deepcopy(model).cpu().float().eval()
@@ -84,14 +64,3 @@ def network(model: QualityModel) -> Infer:
         return scores
 
     return score
-
-
-def _serialised(graph: onnx.ModelProto, card: ModelCard) -> bytes:
-    onnx.helper.set_model_props(graph, {CARD_KEY: card.to_json()})
-    try:
-        onnx.checker.check_model(graph, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        told = " ".join(str(error).split())[:300]
-        raise ArtefactError(f"{card.name} {card.precision}: the graph is not sound: {told}") from error
-    data: bytes = graph.SerializeToString()
-    return data

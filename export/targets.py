@@ -61,6 +61,9 @@ class Options:
         return tuple(item.name for item in fields(self) if getattr(self, item.name) != item.default)
 
 
+_SCORE = ("crossiqa score --model {out} PHOTO", "crossiqa verify {out}")
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One row of the table.
@@ -72,6 +75,9 @@ class Target:
         builder: ``module:function``; empty for ``onnx``, which is the graph itself.
         backend: name in ``crossiqa_edge.runtime.select.BACKENDS`` that runs what it made.
         refused: precisions that make no sense here, with the reason.
+        keeps_graph: whether the ONNX file is of use beside what was made, to rebuild or refit it.
+        single: precision whose limits a float32 graph is held to; TensorRT may round its factors to ten bits.
+        next: commands that use what was made; ``{out}`` is its path, ``{graph}`` that of the ONNX file.
         heeds: names of ``Options`` that it heeds.
     """
 
@@ -82,6 +88,9 @@ class Target:
     builder: str = ""
     refused: Mapping[str, str] = field(default_factory=dict)
     heeds: frozenset[str] = frozenset()
+    keeps_graph: bool = False
+    single: str = "fp32"
+    next: tuple[str, ...] = _SCORE
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -91,6 +100,12 @@ class Target:
 
 _BATCHES = frozenset({"opt_batch", "max_batch"})
 _TENSORRT = _BATCHES | {"workspace", "hardware_compatible", "version_compatible", "strip_weights"}
+
+_ENGINE = (
+    "crossiqa score --model {graph} --backend tensorrt PHOTO",
+    "crossiqa verify {graph} --backend tensorrt",
+)
+_ENGINE_RTX = tuple(command.replace("tensorrt", "tensorrt-rtx") for command in _ENGINE)
 
 TARGETS = {
     target.name: target
@@ -110,6 +125,9 @@ TARGETS = {
             suffix=".engine",
             builder="crossiqa_edge.export.tensorrt:build",
             backend="tensorrt",
+            keeps_graph=True,
+            single="fp16",
+            next=_ENGINE,
             heeds=_TENSORRT | {"dla"},
         ),
         Target(
@@ -118,6 +136,9 @@ TARGETS = {
             suffix=".engine",
             builder="crossiqa_edge.export.tensorrt:build_rtx",
             backend="tensorrt-rtx",
+            keeps_graph=True,
+            single="fp16",
+            next=_ENGINE_RTX,
             heeds=(_TENSORRT - {"hardware_compatible"}) | {"compute_capabilities"},
         ),
         Target(
@@ -127,6 +148,7 @@ TARGETS = {
             builder="crossiqa_edge.export.triton_server:build",
             backend="onnxruntime",
             heeds=_BATCHES,
+            next=("tritonserver --model-repository={out}",),
         ),
     )
 }
