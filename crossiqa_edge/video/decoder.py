@@ -36,20 +36,15 @@ def open_container(
     """
     device, why = _choice(hardware)
     if device is not None:
-        try:
-            container = _opened(address, timeout, device)
+        container, trouble = _attempt(address, timeout, device)
+        if container is not None:
             return container, f"{_video(container, address).codec_context.name} on {device}, {why}"
-        except (FFmpegError, OSError, RuntimeError, ValueError) as error:
-            trouble = f"{device} does not decode it ({said(error)})"
-            if hardware != AUTO:
-                raise InputError(f"{address.name}: {trouble}; decode in software") from error
-            why = trouble
-    try:
-        container = _opened(address, timeout, None)
-    except (FFmpegError, OSError, ValueError) as error:
-        raise InputError(
-            f"{address.name}: cannot be opened ({said(error)}); check that it is a video, and whole"
-        ) from error
+        why = f"{device} does not decode it ({trouble})"
+        if hardware != AUTO:
+            raise InputError(f"{address.name}: {why}; decode in software")
+    container, trouble = _attempt(address, timeout, None)
+    if container is None:
+        raise InputError(f"{address.name}: cannot be opened ({trouble}); check that it is a video, and whole")
     context = _video(container, address).codec_context
     context.thread_type = "SLICE" if low_delay else "AUTO"
     context.thread_count = threads or 0
@@ -62,16 +57,22 @@ def said(error: Exception) -> str:
     return redact(" ".join(words.split()))
 
 
-def _opened(address: Address, timeout: float, device: str | None) -> Any:
-    more: dict[str, Any] = {}
-    if device is not None:
-        from av.codec.hwaccel import HWAccel
+def _attempt(address: Address, timeout: float, device: str | None) -> tuple[Any | None, str]:
+    """An open container, or None and the reason.
 
-        more["hwaccel"] = HWAccel(device, allow_software_fallback=False)
+    FFmpeg's own error, which names the whole URL, goes no further: not even as another error's cause.
+    """
+    more: dict[str, Any] = {}
     limits = (timeout, timeout)
-    return av.open(
-        address.target, format=address.format, options=dict(address.options), timeout=limits, **more
-    )
+    try:
+        if device is not None:
+            from av.codec.hwaccel import HWAccel
+
+            more["hwaccel"] = HWAccel(device, allow_software_fallback=False)
+        options = dict(address.options)
+        return av.open(address.target, format=address.format, options=options, timeout=limits, **more), ""
+    except (FFmpegError, OSError, RuntimeError, ValueError) as error:
+        return None, said(error)
 
 
 def _video(container: Any, address: Address) -> Any:

@@ -178,16 +178,16 @@ class Reading:
 
     def _packets(self) -> Iterator[Any]:
         """Packets, then None, which brings out what the decoder still holds; then the error, if any."""
-        broken: Exception | None = None
+        broken = ""
         try:
             for packet in self._container.demux(self._stream):
                 if packet.size:
                     yield packet
         except (FFmpegError, OSError) as error:
-            broken = error
+            broken = said(error)  # the error itself may name a URL with its password
         yield None
-        if broken is not None:
-            raise ReadingError(said(broken)) from broken
+        if broken:
+            raise ReadingError(broken)
 
     def _head(self, decoding: Iterator[tuple[Any, float]], name: str) -> tuple[list[tuple[Any, float]], Any]:
         """What is decoded up to the first sound frame, and that frame."""

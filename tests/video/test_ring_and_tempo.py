@@ -74,9 +74,8 @@ def kept_of(tempo, interval, service, count):
 )
 def test_the_stride_leaves_time_to_score_what_is_kept(service, stride):
     kept = kept_of(Tempo(1.0), 1 / 30, service, 200)
-    assert {
-        after - before for before, after in zip(kept[60 // stride :], kept[60 // stride + 1 :], strict=False)
-    } == {stride}
+    steady = kept[60 // stride :]
+    assert {after - before for before, after in pairwise(steady)} == {stride}
 
 
 def test_the_stride_follows_a_scorer_that_recovers():
