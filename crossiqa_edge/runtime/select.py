@@ -30,10 +30,13 @@ BACKENDS = {
     "onnxruntime-tensorrt": "crossiqa_edge.runtime.ort_tensorrt",
     "onnxruntime": "crossiqa_edge.runtime.ort",
     "openvino": "crossiqa_edge.runtime.openvino",
+    "torch": "crossiqa_edge.runtime.torch_backend",
+    "torch-compile": "crossiqa_edge.runtime.torch_compile",
+    "torch-kernels": "crossiqa_edge.runtime.torch_kernels",
 }
 _ON_CPU = frozenset({"onnxruntime", "openvino"})
-# Never taken by `auto`, because opening them takes minutes.
-ONLY_BY_NAME = frozenset({"onnxruntime-tensorrt"})
+# Never taken by `auto`, because the first inference takes up to minutes.
+ONLY_BY_NAME = frozenset({"onnxruntime-tensorrt", "torch-compile", "torch-kernels"})
 # Views from which timing the backends first is repaid: nano takes some 10 ms a view on two cores, and the
 # slower of two backends is rarely slower by less than a tenth.
 MUCH_WORK = 1000
