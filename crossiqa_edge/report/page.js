@@ -47,6 +47,7 @@ class Curve {
     [this.left, this.top, this.right, this.base] = this.svg.dataset.plot.split(" ").map(Number);
     this.span = this.svg.dataset.span.split(" ").map(Number);
     [this.start, this.end] = this.span;
+    this.readout.textContent = "Point at the curve to read it, drag over a stretch to see it larger";
     this.svg.addEventListener("pointerdown", (event) => this.press(event));
     this.svg.addEventListener("pointermove", (event) => this.move(event));
     this.svg.addEventListener("pointerup", () => this.release());
