@@ -205,7 +205,7 @@ def _(
 
 
 def specs(workload: Workload) -> Iterator[KernelSpec]:
-    """The four linear layers of a block in int8; ``workload.dtype`` is that of the activations around them."""
+    """The four linear layers of a block in int8; ``workload.dtype`` is that of the activations."""
     if workload.architecture < LEAST_ARCHITECTURE:
         return
     for spec in linear.specs(workload):

@@ -18,8 +18,9 @@ def centred_rows(row, valid, WIDTH: tl.constexpr, EPSILON: tl.constexpr):
     """Rows less their mean, and the reciprocal of sqrt(variance + EPSILON) of each.
 
     row (rows, columns) float32, 0 where not ``valid``, and so is the result; WIDTH counts the valid columns.
+    The mean is taken twice: what rounding leaves of it in a nearly constant row, 1 / sqrt(EPSILON) magnifies.
     """
-    mean = tl.sum(row, axis=1) / WIDTH
-    centred = tl.where(valid, row - mean[:, None], 0.0)
+    centred = tl.where(valid, row - (tl.sum(row, axis=1) / WIDTH)[:, None], 0.0)
+    centred = tl.where(valid, centred - (tl.sum(centred, axis=1) / WIDTH)[:, None], 0.0)
     variance = tl.sum(centred * centred, axis=1) / WIDTH
     return centred, 1.0 / tl.sqrt(variance + EPSILON)
