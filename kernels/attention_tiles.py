@@ -16,7 +16,7 @@ from crossiqa_edge.errors import ConfigError
 # fewer instructions than whole rows (sm_80): 3 x 64 + 16 keys against a power of two, 256, that also spills.
 WHOLE_ROW = 128
 _SMALLEST = 16  # least side of a matrix product on tensor cores
-_AMPERE, _HOPPER = 80, 90
+_AMPERE, _HOPPER, _CONSUMER_BLACKWELL = 80, 90, 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ def backward_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> 
     if architecture < _AMPERE or dtype == "fp32":
         block, step = {16: (32, 32), 32: (32, 32), 64: (32, 16), 128: (16, 16)}[head_dim]
         return cut(tokens, block, step, warps=8, stages=2 if architecture >= _AMPERE else 1)
-    block, step = (32, 16) if head_dim == 128 else (64, 32)
-    return cut(tokens, block, step, warps=4, stages=2)
+    tight = head_dim == 128 or (head_dim == 64 and architecture >= _CONSUMER_BLACKWELL)
+    return cut(tokens, 32 if head_dim == 128 else 64, 16 if tight else 32, warps=4, stages=2)
 
 
 def cut(tokens: int, block: int, step: int, warps: int, stages: int) -> AttentionTile:

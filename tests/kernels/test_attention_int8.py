@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from attention_cases import TOKENS, packed, torch_attention
@@ -9,8 +10,10 @@ from closeness import assert_as_exact_as_torch, assert_sqnr, sqnr
 from interpreter import interpreted
 
 import crossiqa_edge
+from crossiqa_edge.data.degradations import get
 from crossiqa_edge.errors import ConfigError
-from crossiqa_edge.export.verify import verification_views
+from crossiqa_edge.imaging.sampling import sample
+from crossiqa_edge.imaging.testpattern import photo_like
 from crossiqa_edge.kernels.attention import attention_reference
 from crossiqa_edge.kernels.attention_int8 import (
     attention_int8,
@@ -91,12 +94,14 @@ def test_the_shipped_model_loses_little():
     """What its own six layers of attention see on degraded photographs."""
     weights = Path(crossiqa_edge.__file__).parent / "weights" / "nano.safetensors"
     model, card = load(weights)
-    views = torch.from_numpy(verification_views(card)[::8])
+    photo = photo_like(0, 320, 480)
+    pictures = [photo, *(get(name)(photo, 3, 0) for name in ("gaussian_blur", "jpeg", "white_noise"))]
+    views = [sample(picture, card.sampling, size=card.view_size, crops=1) for picture in pictures]
     seen = []
     for block in model.encoder.blocks:
         block.attn.qkv.register_forward_hook(lambda module, inputs, output: seen.append(output))
     with torch.no_grad():
-        model.eval()(views)
+        model.eval()(torch.from_numpy(np.concatenate(views)))
     for packed_row in seen:
         heads = model.encoder.blocks[0].attn.num_heads
         qkv = packed_row.unflatten(2, (3, heads, -1))

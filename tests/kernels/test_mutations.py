@@ -1,4 +1,4 @@
-"""The faults that ``mutations.py`` sows can be sown; sowing them takes minutes and is left out of the tests."""
+"""The faults that ``mutations.py`` sows can be sown; sowing them takes minutes, so the tests do not."""
 
 import pytest
 from mutations import FAULTS, ROOT
