@@ -85,7 +85,7 @@ def reading_options(command: Command) -> Command:
 
 
 def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Which frames are scored: the command gets ``policy``, and ``live``, None for as the source is."""
+    """How a video is read: the command gets ``policy``, ``live`` (None: as the source is) and ``hardware``."""
 
     @wraps(command)
     def collected(
@@ -129,6 +129,13 @@ def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--start", type=seconds, metavar="TIME", help="Begin here: seconds, or H:MM:SS.mmm."),
         click.option("--end", type=seconds, metavar="TIME", help="Stop before this."),
+        click.option(
+            "--hardware",
+            default="auto",
+            show_default=True,
+            metavar="DEVICE",
+            help="What decodes: auto, software, or a device type of FFmpeg (cuda, vaapi), used or refused.",
+        ),
     )
 
 

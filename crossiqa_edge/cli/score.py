@@ -93,6 +93,7 @@ def command(
     max_pixels: int,
     policy: Policy,
     live: bool | None,
+    hardware: str,
     pooling: Pooling,
 ) -> int:
     """Score pictures and clips from 0 (bad) to 100 (excellent).
@@ -123,7 +124,7 @@ def command(
         ) as scorer,
     ):
         loaded = perf_counter()
-        settings = ClipSettings(replace(policy, batch=batch), live, pooling)
+        settings = ClipSettings(replace(policy, batch=batch), live, pooling, hardware)
         writer = writer_for(form, entries)
         outcomes = score_all(scorer, entries, batch, settings, writer, ordered=sort == "score")
         if timings:

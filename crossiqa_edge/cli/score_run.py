@@ -36,16 +36,18 @@ class Writer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ClipSettings:
-    """How clips are scored; ``live`` None is as each source is."""
+    """How clips are scored; ``live`` None is as each source is, ``hardware`` as for ``open_source``."""
 
     policy: Policy
     live: bool | None
     pooling: Pooling
+    hardware: str
 
-    def policy_for(self, facts: SourceFacts) -> Policy:
-        """The policy, in the mode that was asked for or that suits the source."""
-        live = facts.live if self.live is None else self.live
-        return replace(self.policy, mode="live" if live else "every-frame")
+
+def in_mode(policy: Policy, live: bool | None, facts: SourceFacts) -> Policy:
+    """``policy``, in the mode that was asked for or, with None, that suits the source."""
+    live = facts.live if live is None else live
+    return replace(policy, mode="live" if live else "every-frame")
 
 
 _WRITERS: dict[str | None, Callable[[TextIO], Writer]] = {
@@ -127,8 +129,8 @@ def _clip(scorer: Scorer, entry: Entry, settings: ClipSettings, writer: Writer) 
 
     assert isinstance(entry.source, str)
     try:
-        source = open_source(entry.source, start=settings.policy.start)
-        running = stream(scorer, source, settings.policy_for(source.facts))
+        source = open_source(entry.source, start=settings.policy.start, hardware=settings.hardware)
+        running = stream(scorer, source, in_mode(settings.policy, settings.live, source.facts))
     except InputError as error:
         yield ClipResult(redact(entry.label), None, error)
         return

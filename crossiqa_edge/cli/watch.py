@@ -10,13 +10,12 @@ import click
 
 from crossiqa_edge.cli.console import complain, ended_by_sigterm, stopped_by_signals
 from crossiqa_edge.cli.options import model_options, policy_options
-from crossiqa_edge.cli.score_run import ClipSettings, stdout
+from crossiqa_edge.cli.score_run import in_mode, stdout
 from crossiqa_edge.imaging.sampling import SAMPLINGS
 from crossiqa_edge.report.records import JsonLinesWriter
 from crossiqa_edge.runtime.scorer import Scorer
 from crossiqa_edge.video.pipeline import Stream, stream
 from crossiqa_edge.video.policy import Policy
-from crossiqa_edge.video.pooling import Pooling
 from crossiqa_edge.video.results import FrameScore, GapEvent
 from crossiqa_edge.video.rolling import Rolling
 from crossiqa_edge.video.source import open_source
@@ -33,6 +32,14 @@ Show = Callable[[FrameScore | GapEvent], None]
 )
 @click.option("--crops", type=click.IntRange(min=1), default=5, show_default=True, help="Windows a frame.")
 @policy_options
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For how long a lost live source is tried again.",
+)
 def command(
     source: str,
     jsonl: bool,
@@ -43,6 +50,8 @@ def command(
     crops: int,
     policy: Policy,
     live: bool | None,
+    hardware: str,
+    patience: float,
 ) -> int:
     """Score a stream as it passes.
 
@@ -62,9 +71,8 @@ def command(
         ended_by_sigterm(),
         Scorer.load(model, backend=backend, threads=threads, sampling=sampling, crops=crops) as scorer,
     ):
-        opened = open_source(source, start=policy.start)
-        chosen = ClipSettings(policy, live, Pooling()).policy_for(opened.facts)
-        running = stream(scorer, opened, chosen)
+        opened = open_source(source, start=policy.start, hardware=hardware, patience=patience)
+        running = stream(scorer, opened, in_mode(policy, live, opened.facts))
         with (
             closing(running),
             stopped_by_signals(running.stop) as interruption,

@@ -23,7 +23,9 @@ class FolderSource:
         Raises:
             InputError: no picture in it, or the first cannot be read.
         """
-        self._entries = list(gather([address.target]))
+        self._entries = [entry for entry in gather([address.target]) if not entry.clip]
+        if not self._entries:
+            raise InputError(f"{address.name}: a folder of clips, not of pictures; give the clips")
         first = self._entries[0].source
         if isinstance(first, InputError):
             raise first
