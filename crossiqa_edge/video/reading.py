@@ -66,6 +66,7 @@ class Reading:
             InputError: it cannot be opened, or gives no frame that can be judged.
             ConfigError: unknown ``hardware``.
         """
+        self._kind = address.kind
         self._until = 0.0
         self._suspects: set[int] = set()  # time stamps of packets that arrived damaged
         self._container, decoder = open_container(
@@ -105,7 +106,8 @@ class Reading:
 
     def shortfall(self) -> str | None:
         """After the last frame of a file: why it is taken to be cut off; None if it is whole."""
-        if self._container.format.name == "mpegts" and self._container.size % _TS_PACKET:
+        in_packets = self._container.format.name == "mpegts" and self._kind == FILE
+        if in_packets and self._container.size % _TS_PACKET:
             return "ends inside a transport stream packet"
         announced = self._announced() if self.indexed else None
         if announced is None:
