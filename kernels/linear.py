@@ -14,7 +14,6 @@ value before GELU again instead of storing it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -199,16 +198,10 @@ def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
             scale_gradient = (gradient * branch).sum(0).to(scale.dtype)
             gradient = gradient * scale.to(x.dtype)
         if ctx.activation == "gelu":
-            gradient = gradient * _gelu_slope(inner)
+            gradient = torch.ops.aten.gelu_backward(gradient, inner)
     bias_gradient = None if bias is None else gradient.sum(0).to(bias.dtype)
     x_gradient = (gradient @ weight).view(x.shape)
     return x_gradient, gradient.T @ rows, bias_gradient, scale_gradient, residual_gradient, None
-
-
-def _gelu_slope(x: Tensor) -> Tensor:
-    """Derivative of GELU: distribution function plus x times the density of the standard normal."""
-    below = 0.5 * (1.0 + torch.erf(x * math.sqrt(0.5)))
-    return below + x * torch.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi)
 
 
 linear.register_autograd(_gradients, setup_context=_keep)
