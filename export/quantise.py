@@ -128,7 +128,7 @@ class _Insertion:
         scale = max(self.reach[name] / _STEPS, _SMALLEST)
         constants = [
             self.surgery.set(f"{name}.scale", np.float32(scale)),
-            self.surgery.set(f"{name}.zero", np.int8(0)),
+            self.surgery.set("zero", np.int8(0)),
         ]
         code = f"{name}.int8"
         yield helper.make_node("QuantizeLinear", [name, *constants], [code], code)
@@ -141,7 +141,7 @@ class _Insertion:
         inputs = [
             self.surgery.set(f"{name}.int8", codes),
             self.surgery.set(f"{name}.scale", scales),
-            self.surgery.set(f"{name}.zero", np.zeros(len(scales), np.int8)),
+            self.surgery.set(f"zeros.{len(scales)}", np.zeros(len(scales), np.int8)),
         ]
         return helper.make_node("DequantizeLinear", inputs, [_restored(name)], _restored(name), axis=1)
 

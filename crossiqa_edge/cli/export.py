@@ -1,38 +1,162 @@
-"""``crossiqa export``: trained weights in, a verified ONNX file out."""
+"""``crossiqa export``: a model in, an accepted artefact for a runtime out."""
 
 from __future__ import annotations
 
 import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from crossiqa_edge.errors import ConfigError
+from crossiqa_edge.export.targets import PRECISIONS, TARGETS, Options, Progress
+
+if TYPE_CHECKING:
+    from crossiqa_edge.export.conversion import Outcome, Plan
+    from crossiqa_edge.export.sensitivity import Search
+
+_OPTIONS = Options()  # for their defaults
 
 
 @click.command()
-@click.argument("weights", type=click.Path(path_type=Path), metavar="WEIGHTS.safetensors")
+@click.argument("model", metavar="NAME|FILE")
+@click.option("--to", default="onnx", show_default=True, metavar="TARGET", help=f"{', '.join(TARGETS)}.")
+@click.option(
+    "--precision", default="fp32", show_default=True, metavar="PRECISION", help=f"{', '.join(PRECISIONS)}."
+)
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE.onnx",
-    help="Where to write.  [default: beside the weights]",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The file or folder to make.  [default: named after model and precision, beside a model file]",
 )
-def command(weights: Path, output: Path | None) -> None:
-    """Turn trained weights into an ONNX file that gives the same scores.
+@click.option(
+    "--opset", type=int, default=18, show_default=True, help="18 is read by most; 23 has Attention."
+)
+@click.option(
+    "--calibration",
+    default="percentile",
+    show_default=True,
+    metavar="METHOD",
+    help="How int8 scales are chosen: percentile, mse or entropy.",
+)
+@click.option(
+    "--smoothing",
+    type=float,
+    default=0.5,
+    show_default=True,
+    metavar="0..1",
+    help="Strength of scale migration before int8; 0 for none.",
+)
+@click.option(
+    "--search",
+    type=float,
+    metavar="LOSS",
+    help="Try which layers int8 costs at most this much of SRCC, for instance 0.001.",
+)
+@click.option("--workspace", type=int, metavar="MIB", help="Most memory of the builder.")
+@click.option("--dla", type=int, metavar="CORE", help="Build for this deep-learning accelerator.")
+@click.option(
+    "--compute-capability",
+    "compute_capabilities",
+    type=int,
+    multiple=True,
+    metavar="NN",
+    help="GPU architecture to build for, such as 86; may be repeated.",
+)
+@click.option("--hardware-compatible", is_flag=True, help="One plan for all GPUs from Ampere on.")
+@click.option("--version-compatible", is_flag=True, help="A plan that later minor versions load.")
+@click.option("--strip-weights", is_flag=True, help="A plan without weights, refitted when it is loaded.")
+@click.option("--opt-batch", type=int, default=_OPTIONS.opt_batch, show_default=True, help="Fastest batch.")
+@click.option("--max-batch", type=int, default=_OPTIONS.max_batch, show_default=True, help="Largest batch.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+def command(
+    model: str,
+    to: str,
+    precision: str,
+    output: Path | None,
+    opset: int,
+    calibration: str,
+    smoothing: float,
+    search: float | None,
+    dry_run: bool,
+    **built: object,
+) -> None:
+    """Export a model for a runtime, in a precision, and prove that it ranks pictures as the original does.
 
-    The file appears only after onnxruntime has been seen to agree with the network on degraded pictures.
+    The model is a shipped name, trained weights (.safetensors), or an ONNX file of ours. What is made takes
+    its name only after its scores were compared with the float32 original's on over 200 degraded views.
     """
-    output = weights.with_suffix(".onnx") if output is None else output
-    if output.resolve() == weights.resolve():
-        raise ConfigError(f"{output}: this would overwrite the weights; give another name with -o")
-    from crossiqa_edge.export.onnx import export_onnx  # first: it says which extra is missing
-    from crossiqa_edge.model.checkpoint import load
+    from crossiqa_edge.export.conversion import Recipe, convert, plan  # first: it says which extra is missing
+    from crossiqa_edge.export.quantise import Calibration
 
-    artefact, figures = export_onnx(*load(weights), output)
-    click.echo(f"{artefact.path}  ({artefact.card.identity}, opset {artefact.card.opset})")
-    click.echo(f"  compared  {figures}")
-    click.echo(f"  sha256    {artefact.sha256}")
-    click.echo(f"  size      {artefact.size:,} bytes")
-    click.echo(f"next: crossiqa score --model {shlex.quote(str(artefact.path))} PHOTO")
+    recipe = Recipe(precision, opset, Calibration(calibration, smoothing), search)
+    planned = plan(model, to, output, recipe=recipe, options=Options(**built))  # type: ignore[arg-type]
+    if dry_run:
+        for number, step in enumerate(planned.steps, 1):
+            click.echo(f"{number}. {step}")
+        return
+    with _progress() as progress:
+        outcome = convert(planned, progress)
+    _print(planned, outcome)
+
+
+def _print(plan: Plan, outcome: Outcome) -> None:
+    card = outcome.graph.card
+    click.echo(f"{outcome.path}  ({card.identity}, {plan.target.name} {card.precision}, opset {card.opset})")
+    if outcome.search is not None:
+        _print_table(outcome.search)
+    if outcome.acceptance is not None:
+        click.echo(f"  accepted  {outcome.acceptance}")
+    if outcome.built is not None:
+        label = "not compared here " if isinstance(outcome.built, str) else "accepted "
+        click.echo(f"  {label} {outcome.built}")
+    click.echo(f"  size      {_size(outcome.path):,} bytes")
+    if not plan.target.builder:
+        click.echo(f"  sha256    {outcome.graph.sha256}")
+    for line in plan.target.next:
+        names = {"out": outcome.path, "graph": outcome.graph.path}
+        click.echo("next: " + line.format(**{key: shlex.quote(str(path)) for key, path in names.items()}))
+
+
+def _print_table(search: Search) -> None:
+    """Cheapest layer first: what int8 costs there alone, and which share of the multiplications it takes."""
+    click.echo(f"  {'layer':24} {'share':>6} {'1 - SRCC':>9} {'|difference|':>12}")
+    for row in search.layers:
+        click.echo(
+            f"  {row.name:24} {row.multiplications:6.1%} {row.loss:9.6f} {row.mean_difference:12.3f}"
+            f"  {'int8' if row.int8 else 'float'}"
+        )
+    share = sum(row.multiplications for row in search.layers if row.int8)
+    click.echo(
+        f"  int8 together: {share:.1%} of the multiplications, 1 - SRCC {search.loss:.6f} "
+        f"(allowed {search.limit:g})"
+    )
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    return sum(
+        file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file()
+    )
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar on standard error while somebody watches."""
+    if not sys.stderr.isatty():
+        yield lambda stage, share=None: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def show(stage: str, share: float | None = None) -> None:
+            bar.update(task, description=stage, total=None if share is None else 1.0, completed=share or 0.0)
+
+        yield show
