@@ -2,7 +2,7 @@
 
 Three shots at 25 frames a second, each a window of 448 x 256 that moves over a photograph by whole pixels, so
 that nothing is resampled. From 5 to 7 seconds the frames went through H.264 at CRF 44, from 9.5 to 10.5 they
-are blurred, and between the last two shots lies 0.4 s of black.
+are blurred, from 11 on in their right half only, and between the last two shots lies 0.4 s of black.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ SHOTS = (
 BLACK_AT, BLACK_FRAMES = 200, 10
 COARSE = slice(125, 175)  # frames, through H.264 at CRF 44
 BLURRED = slice(237, 262)
+HALF_BLURRED = slice(275, 300)
 
 
 def pan(name: str, count: int, begin: tuple[int, int], end: tuple[int, int]) -> list[Frame]:
@@ -48,16 +49,20 @@ def coarse(frames: list[Frame]) -> list[Frame]:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
-def blurred(frames: list[Frame]) -> list[Frame]:
-    """``frames`` under a Gaussian blur with a deviation of 2.5 pixels."""
-    return [np.asarray(Image.fromarray(frame).filter(ImageFilter.GaussianBlur(2.5))) for frame in frames]
+def blurred(frames: list[Frame], deviation: float, left: int = 0) -> list[Frame]:
+    """``frames`` under a Gaussian blur with a ``deviation`` in pixels, from the column ``left`` on."""
+    soft = [np.array(Image.fromarray(frame).filter(ImageFilter.GaussianBlur(deviation))) for frame in frames]
+    for sharp, frame in zip(frames, soft, strict=True):
+        frame[:, :left] = sharp[:, :left]
+    return soft
 
 
 def main() -> None:
     frames = [frame for shot in SHOTS for frame in pan(*shot)]
     frames[BLACK_AT:BLACK_AT] = [np.zeros((HEIGHT, WIDTH, 3), np.uint8)] * BLACK_FRAMES
     frames[COARSE] = coarse(frames[COARSE])
-    frames[BLURRED] = blurred(frames[BLURRED])
+    frames[BLURRED] = blurred(frames[BLURRED], 2.5)
+    frames[HALF_BLURRED] = blurred(frames[HALF_BLURRED], 4, WIDTH // 2)
     with (HERE / "clip.mp4").open("wb") as stream, Movie(stream, FPS) as movie:
         for place, frame in enumerate(frames):
             movie.write(frame, place / FPS)

@@ -85,7 +85,7 @@ def reading_options(command: Command) -> Command:
 
 
 def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """How a video is read: the command gets ``policy``, ``live`` (None: as the source is) and ``hardware``."""
+    """How a video is read: the command gets ``policy``, ``hardware``, and ``live``, None to be as it is."""
 
     @wraps(command)
     def collected(

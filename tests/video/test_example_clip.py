@@ -42,7 +42,7 @@ def test_the_model_sees_where_it_is_harmed(report: VideoReport) -> None:
     assert mean(report, 5, 7) < mean(report, 4, 5) - 5
     assert mean(report, 5, 7) < mean(report, 7.2, 8) - 5
     assert mean(report, 9.5, 10.5) < mean(report, 8.4, 9.5) - 5
-    assert mean(report, 9.5, 10.5) < mean(report, 10.6, 12) - 5
+    assert mean(report, 9.5, 10.5) < mean(report, 10.6, 11) - 5
 
 
 def test_shots_and_black_are_told(report: VideoReport) -> None:
