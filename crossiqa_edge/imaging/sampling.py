@@ -95,7 +95,7 @@ def windows(frame: Frame, count: int, *, size: int = 224) -> Views:
     if count < 1:
         raise ConfigError(f"crops must be at least 1, not {count}")
     frame = reflect_to(frame, size)
-    corners = window_corners(*frame.shape[:2], count, size)
+    corners = window_corners(frame.shape[0], frame.shape[1], count, size)
     return np.stack([frame[top : top + size, left : left + size] for top, left in corners])
 
 

@@ -46,7 +46,8 @@ def picture_of(frame: av.VideoFrame) -> Planes | Frame:
         raise InputError(f"high dynamic range ({transfer}), which is not judged; tone-map it to BT.709 first")
     quarters = rotation_of(frame) // 90
     if matrix_of(frame) == RGB:
-        return np.rot90(frame.to_ndarray(format="rgb24"), quarters)
+        rgb: Frame = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+        return np.rot90(rgb, quarters)
     planes = _as_planes(frame)
     if quarters and any(side % 4 for side in planes.luma.shape):
         raise InputError("rotated by its metadata, with sides that are no multiples of 4; rotate its pixels")
