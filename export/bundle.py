@@ -1,6 +1,6 @@
 """A bundle: one folder or archive with all that another device needs to score, and to prove that it does.
 
-model.onnx          the graph in its precision, with its card, in the words that TensorRT takes
+model.onnx          the graph in its precision, with its card
 card.json           the card again, to be read by people
 requirements.txt    pinned packages, without torch
 python/             the light part of this package: the device needs no other installation of it
@@ -32,7 +32,6 @@ from crossiqa_edge.export.archives import SUFFIXES, write_archive
 from crossiqa_edge.export.bundle_readme import readme
 from crossiqa_edge.export.bundle_targets import DeviceKind
 from crossiqa_edge.export.folders import atomic_folder
-from crossiqa_edge.export.trt_graph import for_tensorrt
 from crossiqa_edge.imaging.testpattern import photo_like
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.scorer import Scorer
@@ -50,13 +49,8 @@ _LEVEL = 4  # of five: visible, and not at the end of the scale
 
 _ROOMS = ("imaging", "report", "runtime", "video", "cli")
 _EXPORT_MODULES = (
-    "__init__",
-    "targets",
-    "tensorrt",
-    "trt_builder",
-    "trt_graph",
-    "trt_layers",
-    "trt_progress",
+    *("__init__", "targets", "tensorrt", "surgery", "half"),
+    *("trt_builder", "trt_graph", "trt_layers", "trt_progress"),
 )
 
 
@@ -99,7 +93,7 @@ def bundle_name(source: Artefact, kind: DeviceKind) -> str:
 
 def _fill(folder: Path, source: Artefact, kind: DeviceKind, kernels: Path | None) -> None:
     with atomic_write(folder / "model.onnx") as stream:
-        stream.write(for_tensorrt(source.read()))
+        stream.write(source.read())
     write_text(folder / "card.json", json.dumps(json.loads(source.card.to_json()), indent=2) + "\n")
     write_text(folder / "requirements.txt", "\n".join(kind.requirements) + "\n")
     write_text(folder / "README.md", readme(source, kind, TOLERANCE[source.card.precision]))

@@ -87,9 +87,9 @@ def _build(
     key = engine_key(runtime, source, options, capabilities)
 
     def packed() -> bytes:
-        known = engine_cache.timings(runtime) if runtime == "tensorrt" else None
+        known = engine_cache.timings(runtime)
         plan = compile_plan(runtime, source.read(), options, progress, where=str(source.path), timings=known)
-        if runtime == "tensorrt" and plan.timings:
+        if plan.timings:
             engine_cache.keep_timings(runtime, plan.timings)
         return pack(_header(key, source, options, plan), plan.data)
 

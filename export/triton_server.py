@@ -17,7 +17,6 @@ from pathlib import Path
 from crossiqa_edge.atomic import atomic_write, write_text
 from crossiqa_edge.export.folders import atomic_folder
 from crossiqa_edge.export.targets import Options, Progress
-from crossiqa_edge.export.trt_graph import for_tensorrt
 from crossiqa_edge.runtime.artefact import Artefact
 
 # How long a request may wait for company: a small part of what the inference takes on a server's GPU.
@@ -58,8 +57,6 @@ parameters {{ key: "sampling", value {{ string_value: "{sampling}" }} }}
 def build(source: Artefact, out: Path, options: Options, progress: Progress) -> Path:
     """Write the model repository ``out`` with the one model ``source``; gives the path of its graph.
 
-    The graph is spelt as TensorRT takes it, so that the server may also be told to accelerate it.
-
     Raises:
         OutputError: ``out`` exists or cannot be written.
         ArtefactError: the artefact changed since it was opened.
@@ -70,7 +67,7 @@ def build(source: Artefact, out: Path, options: Options, progress: Progress) -> 
         version = folder / name / "1"
         version.mkdir(parents=True)
         with atomic_write(version / "model.onnx") as stream:
-            stream.write(for_tensorrt(source.read()))
+            stream.write(source.read())
         write_text(folder / name / "config.pbtxt", config(source, options))
         write_text(folder / name / "card.json", source.card.to_json())
     return out / name / "1" / "model.onnx"

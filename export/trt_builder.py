@@ -76,8 +76,10 @@ def compile_plan(
     config.progress_monitor = reporter = monitor(api, phases)
     config.add_optimization_profile(_profile(builder, network, options))
     _configure(api, builder, config, options, runtime)
-    cache = config.create_timing_cache(timings or b"")
-    config.set_timing_cache(cache, ignore_mismatch=False)
+    cache = None
+    if runtime == "tensorrt":  # the other compiles ahead of time and times nothing
+        cache = config.create_timing_cache(timings or b"")
+        config.set_timing_cache(cache, ignore_mismatch=False)
     data = builder.build_serialized_network(network, config)
     del reporter  # it had to live until here
     if phases.interrupted:
