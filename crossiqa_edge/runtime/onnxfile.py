@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from crossiqa_edge.errors import ArtefactError
+from crossiqa_edge.runtime.operators import ALLOWED
 
 MAX_BYTES = 1 << 30
 MAX_FIELDS = 500_000  # our largest graph has a tenth of it; a walk this long takes under a second
 MAX_DEPTH = 24
-ALLOWED_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "crossiqa"})
-# Operators of allowed domains that read other files: a cached engine of an execution provider.
-REFUSED_OPERATORS = frozenset({"EPContext"})
+MAX_NODES = 20_000  # our largest graph has under a thousand
 
 UINT8 = 2
 FLOAT = 1
@@ -75,7 +74,7 @@ def read_onnx(data: bytes, where: str = "ONNX file") -> OnnxFile:
 
     Raises:
         ArtefactError: not an ONNX file, damaged, too large or too deep, or it refers to other files or
-            to operators outside ``ALLOWED_DOMAINS``.
+            to operators that are not ``operators.ALLOWED``.
     """
     if len(data) > MAX_BYTES:
         raise ArtefactError(f"{where}: larger than {MAX_BYTES >> 20} MiB; this is not one of our models")
@@ -101,6 +100,7 @@ class _Walk:
         self.budget = MAX_FIELDS
         self.found = OnnxFile()
         self.graphs = 0
+        self.nodes = 0
 
     def run(self) -> OnnxFile:
         pending = [("model", 0, len(self.data), 0)]
@@ -121,6 +121,10 @@ class _Walk:
             self.visit(kind, own, depth)
         if self.graphs != 1:
             raise _DamagedError(f"{self.graphs} graphs instead of one")
+        for domain, name in sorted(self.found.operators):
+            if name not in ALLOWED[domain]:
+                shown = f"{domain}::{name}" if domain else name
+                raise _RefusedError(f"the operator {shown[:60]!r} is none that a model of ours has")
         self.found.inputs.reverse()  # the stack gave siblings back to front
         self.found.outputs.reverse()
         return self.found
@@ -135,10 +139,10 @@ class _Walk:
         elif kind == "function":
             self.domain(own.get(10))
         elif kind == "node":
-            operator = (self.domain(own.get(7)), self.text(own.get(4)))
-            if operator[1] in REFUSED_OPERATORS:
-                raise _RefusedError(f"the operator {operator[1]!r} reads other files; export the model again")
-            self.found.operators.add(operator)
+            self.nodes += 1
+            if self.nodes > MAX_NODES:
+                raise _RefusedError(f"more than {MAX_NODES} nodes; this is not one of our models")
+            self.found.operators.add((self.domain(own.get(7)), self.text(own.get(4))))
         elif kind in ("input", "output") and depth == 2:  # of the main graph, not of a subgraph
             ports = self.found.inputs if kind == "input" else self.found.outputs
             ports.append(self.port(own))
@@ -165,9 +169,10 @@ class _Walk:
 
     def domain(self, value: Value | None) -> str:
         name = self.text(value)
-        if name not in ALLOWED_DOMAINS:
+        name = "" if name == "ai.onnx" else name
+        if name not in ALLOWED:
             raise _RefusedError(f"unknown operator domain {name[:60]!r}; only standard operators are run")
-        return "" if name == "ai.onnx" else name
+        return name
 
     def text(self, value: Value | None) -> str:
         if value is None:

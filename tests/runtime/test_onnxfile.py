@@ -11,6 +11,7 @@ from tiny_graph import TINY_CARD, tiny_model
 from crossiqa_edge.card import CARD_KEY
 from crossiqa_edge.errors import ArtefactError
 from crossiqa_edge.runtime import onnxfile
+from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.onnxfile import FLOAT, UINT8, Port, read_onnx
 
 onnx = pytest.importorskip("onnx", reason="building hostile graphs needs the onnx package")
@@ -161,11 +162,56 @@ def test_unknown_operator_domains_are_refused(hide):
         read_onnx(model.SerializeToString())
 
 
-def test_a_cached_engine_of_a_provider_is_refused():
+def operator_of_graph(model, *operator):
+    model.graph.node.append(helper.make_node(operator[1], ["x"], ["y"], domain=operator[0]))
+
+
+def operator_in_subgraph(model, *operator):
+    inner = subgraph(helper.make_node(operator[1], ["x"], ["y"], domain=operator[0]))
+    model.graph.node.append(helper.make_node("Softmax", ["x"], ["y"], then_branch=inner))
+
+
+def operator_in_function(model, *operator):
+    node = helper.make_node(operator[1], ["x"], ["y"], domain=operator[0])
+    model.functions.append(helper.make_function("crossiqa", "f", [], [], [node], []))
+
+
+@pytest.mark.parametrize("hide", [operator_of_graph, operator_in_subgraph, operator_in_function])
+@pytest.mark.parametrize(
+    "operator",
+    [
+        ("com.microsoft", "EPContext"),  # a cached engine of an execution provider: reads other files
+        ("com.microsoft", "DecoderMaskedMultiHeadAttention"),
+        ("", "If"),
+        ("", "Loop"),  # may run for ever
+        ("", "ImageDecoder"),
+        ("", "RandomNormal"),
+        ("ai.onnx", "StringConcat"),
+        ("crossiqa", "Anything"),
+    ],
+)
+def test_operators_that_no_model_of_ours_has_are_refused(hide, operator):
     model = tiny_model()
-    model.graph.node.append(helper.make_node("EPContext", [], ["c"], domain="com.microsoft"))
-    with pytest.raises(ArtefactError, match="EPContext"):
+    hide(model, *operator)
+    with pytest.raises(
+        ArtefactError, match=f"the operator '.*{operator[1]}' is none that a model of ours has"
+    ):
         read_onnx(model.SerializeToString())
+
+
+def test_more_nodes_than_a_model_has_are_refused():
+    model = tiny_model()
+    nodes = helper.make_node("Mul", ["x", "x"], ["y"]).SerializeToString()
+    graph = model.graph.SerializeToString() + field(1, nodes) * (onnxfile.MAX_NODES + 1)
+    with pytest.raises(ArtefactError, match="more than 20000 nodes"):
+        read_onnx(field(7, graph))
+
+
+def test_a_model_file_that_is_a_link_to_a_device_or_elsewhere_reads_no_more_than_a_model(tmp_path):
+    link = tmp_path / "model.onnx"
+    link.symlink_to("/dev/zero")
+    with pytest.raises(ArtefactError, match="not a model file"):
+        Artefact.open(link)
 
 
 def test_a_sound_file_is_read_as_onnx_reads_it():
@@ -185,7 +231,7 @@ def test_ports_keep_their_order_and_those_of_subgraphs_are_not_taken_for_the_gra
     model.graph.input.append(helper.make_tensor_value_info("second", TensorProto.FLOAT, [None, 2]))
     extra = helper.make_tensor_value_info("inner", TensorProto.FLOAT, [])
     inner = helper.make_graph([], "inner", [extra], [extra])
-    model.graph.node.append(helper.make_node("If", ["x"], ["y"], then_branch=inner))
+    model.graph.node.append(helper.make_node("Softmax", ["x"], ["y"], then_branch=inner))
     found = read_onnx(model.SerializeToString())
     assert [port.name for port in found.inputs] == ["views", "second"]
     assert found.inputs[1].dims == (None, 2)
