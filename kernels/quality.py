@@ -67,14 +67,29 @@ class FusedQuality(nn.Module):
         factors: Tensor | None = None,
     ) -> Tensor:
         """Scores of views that are sampled from a picture where it lies; arguments as of ``embed``."""
-        x = embed(
+        x = self.embedded(picture, corners, tile, chroma, factors)
+        for block in self.blocks:
+            x = block(x)
+        return self.scored(x)
+
+    def embedded(
+        self,
+        picture: Tensor,
+        corners: Tensor,
+        tile: int,
+        chroma: Tensor | None = None,
+        factors: Tensor | None = None,
+    ) -> Tensor:
+        """Tokens (B, 1 + P, width) before the first block; arguments as of ``embed``."""
+        return embed(
             *(picture, chroma, factors, corners, tile, self.normaliser),
             *(list(self.weights), list(self.biases), self.class_token, self.position),
         )
-        for block in self.blocks:
-            x = block(x)
-        norm = (self.norm.weight, self.norm.bias)
-        score: Tensor = head(x, *norm, self.head.weight, self.head.bias, self.calibration, self.norm.eps)[2]
+
+    def scored(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, 1 + P, width) after the last block -> score (B,), float32."""
+        parameters = (self.norm.weight, self.norm.bias, self.head.weight, self.head.bias, self.calibration)
+        score: Tensor = head(tokens, *parameters, self.norm.eps)[2]
         return score
 
 
