@@ -151,7 +151,8 @@ def launch_layer_norm_backward(
         BLOCK_WIDTH=tile.width,
         num_warps=tile.warps,
     )
-    weight_gradient, bias_gradient, scale_gradient = partial.sum(0)
+    # One tensor each: an operator's results must not share memory.
+    weight_gradient, bias_gradient, scale_gradient = (sums.clone() for sums in partial.sum(0))
     gradients = [residual_gradient, weight_gradient.to(weight.dtype), bias_gradient.to(weight.dtype)]
     if scale is not None and branch_gradient is not None:
         gradients += [branch_gradient, scale_gradient.to(scale.dtype)]
