@@ -135,7 +135,7 @@ def _encoder(graph: _Graph, x: str, card: ModelCard) -> str:
             attended = _self_attention(graph, normed, name, family.heads, tokens)
         else:
             attended = _class_attention(graph, normed, name, family.heads, tokens)
-            x = _class_rows(graph, x, tokens, family.width)
+            x = _class_rows(graph, x, tokens)
         x = graph.add("Add", x, _linear(graph, attended, f"{name}.attn.proj"))
         hidden = _linear(graph, _layer_norm(graph, x, f"{name}.norm2"), f"{name}.mlp.fc1")
         x = graph.add("Add", x, _linear(graph, _gelu(graph, hidden), f"{name}.mlp.fc2"), name=name)
@@ -162,7 +162,7 @@ def _class_attention(graph: _Graph, x: str, name: str, heads: int, tokens: int) 
     width = weight.shape[1]
     parts = []
     for part, rows in enumerate(("q", "k", "v")):
-        asked = _class_rows(graph, x, tokens, width) if rows == "q" else x
+        asked = _class_rows(graph, x, tokens) if rows == "q" else x
         span = slice(part * width, (part + 1) * width)
         flat = graph.linear(asked, f"{name}.attn.{rows}", weight[span], bias[span])
         by_head = graph.reshape(flat, -1, 1 if rows == "q" else tokens, heads, width // heads)
@@ -191,9 +191,13 @@ def _attention(graph: _Graph, query: str, key: str, value: str, width: int) -> s
     return graph.reshape(graph.add("Transpose", mixed, perm=[0, 2, 1, 3]), -1, width)
 
 
-def _class_rows(graph: _Graph, x: str, tokens: int, width: int) -> str:
-    first = graph.constant("part0", np.int64(0))
-    return graph.add("Gather", graph.reshape(x, -1, tokens, width), first, axis=1)
+def _class_rows(graph: _Graph, x: str, tokens: int) -> str:
+    """Every ``tokens``-th row from the first.
+
+    Sliced, not reshaped: OpenVINO 2026.4 fails on int8 graphs in which a LayerNorm feeds a reshape.
+    """
+    limits = {"first row": 0, "last row": np.iinfo(np.int32).max, "axis 0": 0, f"every {tokens}": tokens}
+    return graph.add("Slice", x, *(graph.constant(key, np.array([at])) for key, at in limits.items()))
 
 
 def _linear(graph: _Graph, x: str, name: str) -> str:
