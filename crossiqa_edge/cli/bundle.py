@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import click
 
 from crossiqa_edge.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from crossiqa_edge.runtime.artefact import Artefact
 
 TARGETS = ("jetson-orin", "jetson-thor", "server")
 
@@ -19,6 +26,11 @@ TARGETS = ("jetson-orin", "jetson-thor", "server")
     type=click.Choice(TARGETS),
     required=True,
     help="What the bundle is for; decides the pinned packages.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "int8"]),
+    help="Export to this precision first, as crossiqa export does.  [default: as MODEL is]",
 )
 @click.option(
     "--kernels",
@@ -33,11 +45,13 @@ TARGETS = ("jetson-orin", "jetson-thor", "server")
     metavar="FOLDER|FILE.tar.gz|FILE.zip",
     help="What to write; must not exist.  [default: a folder named after model and target]",
 )
-def command(model: str, target: str, kernels: Path | None, output: Path | None) -> None:
+def command(
+    model: str, target: str, precision: str | None, kernels: Path | None, output: Path | None
+) -> None:
     """Pack MODEL with what a device needs to run it and to prove that it does.
 
-    MODEL is a shipped model (see: crossiqa models) or an .onnx file that crossiqa export made, in the
-    precision that the device shall compute in. The bundle holds the graph, its card, the light part of
+    MODEL is a shipped model (see: crossiqa models), an .onnx file that crossiqa export made, or, with
+    --precision, trained weights (.safetensors). The bundle holds the graph, its card, the light part of
     this package, pinned requirements without torch, a script that builds the TensorRT engine on the
     device, and a self-test that scores pictures and compares with the scores stored here.
     """
@@ -46,11 +60,9 @@ def command(model: str, target: str, kernels: Path | None, output: Path | None) 
         from crossiqa_edge.export.bundle_targets import device_kind
     except ImportError as error:
         raise MissingDependencyError("making a bundle", "export") from error
-    from crossiqa_edge.runtime.artefact import Artefact
-    from crossiqa_edge.runtime.scorer import locate
-
-    source, kind = Artefact.open(locate(model)), device_kind(target)
-    made = make_bundle(source, kind, output or Path(bundle_name(source, kind)), kernels=kernels)
+    kind = device_kind(target)
+    with _in_precision(model, precision) as source:
+        made = make_bundle(source, kind, output or Path(bundle_name(source, kind)), kernels=kernels)
     click.echo(f"{made}  ({source.card.identity}, {source.card.precision}, for {kind.title})")
     click.echo(f"  made for  {kind.software}; TensorRT {kind.tensorrt}")
     click.echo("next, on the device, in the unpacked folder:")
@@ -62,3 +74,23 @@ def command(model: str, target: str, kernels: Path | None, output: Path | None) 
         ("python", "selftest.py", "--backend", "tensorrt"),
     ):
         click.echo(f"  .venv/bin/{shlex.join(step)}")
+
+
+@contextmanager
+def _in_precision(model: str, precision: str | None) -> Iterator[Artefact]:
+    """The artefact ``model``, or an accepted export of it in ``precision``, which is gone afterwards."""
+    from crossiqa_edge.runtime.artefact import Artefact
+    from crossiqa_edge.runtime.scorer import locate
+
+    source = Artefact.open(locate(model))
+    if precision is None or (source.kind == "onnx" and source.card.precision == precision):
+        yield source
+        return
+    from crossiqa_edge.cli.export import progress_bar
+    from crossiqa_edge.export.conversion import Recipe, convert, plan
+
+    with TemporaryDirectory(prefix="crossiqa-bundle-") as folder:
+        planned = plan(model, "onnx", Path(folder) / "model.onnx", recipe=Recipe(precision))
+        with progress_bar() as progress:
+            graph = convert(planned, progress).graph
+        yield graph

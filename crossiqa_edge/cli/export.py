@@ -57,6 +57,11 @@ _OPTIONS = Options()  # for their defaults
     metavar="LOSS",
     help="Try which layers int8 costs at most this much of SRCC, for instance 0.001.",
 )
+@click.option(
+    "--plugin",
+    type=click.Choice(["attention"]),
+    help="Make attention one node, which a TensorRT plugin computes.",
+)
 @click.option("--workspace", type=int, metavar="MIB", help="Most memory of the builder.")
 @click.option("--dla", type=int, metavar="CORE", help="Build for this deep-learning accelerator.")
 @click.option(
@@ -82,6 +87,7 @@ def command(
     calibration: str,
     smoothing: float,
     search: float | None,
+    plugin: str | None,
     dry_run: bool,
     **built: object,
 ) -> None:
@@ -93,13 +99,13 @@ def command(
     from crossiqa_edge.export.conversion import Recipe, convert, plan  # first: it says which extra is missing
     from crossiqa_edge.export.quantise import Calibration
 
-    recipe = Recipe(precision, opset, Calibration(calibration, smoothing), search)
+    recipe = Recipe(precision, opset, Calibration(calibration, smoothing), search, plugin)
     planned = plan(model, to, output, recipe=recipe, options=Options(**built))  # type: ignore[arg-type]
     if dry_run:
         for number, step in enumerate(planned.steps, 1):
             click.echo(f"{number}. {step}")
         return
-    with _progress() as progress:
+    with progress_bar() as progress:
         outcome = convert(planned, progress)
     _print(planned, outcome)
 
@@ -145,7 +151,7 @@ def _size(path: Path) -> int:
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def progress_bar() -> Iterator[Progress]:
     """A bar on standard error while somebody watches."""
     if not sys.stderr.isatty():
         yield lambda stage, share=None: None

@@ -1,7 +1,10 @@
 """``crossiqa bundle``: what it prints, and what it refuses."""
 
+import json
+
 from crossiqa_edge.cli.bundle import TARGETS
 from crossiqa_edge.export.bundle_targets import DEVICES
+from crossiqa_edge.runtime.artefact import Artefact
 
 
 def test_it_offers_what_the_table_has():
@@ -14,6 +17,15 @@ def test_it_prints_the_next_commands(crossiqa, micro_export, tmp_path):
     assert (tmp_path / "made.tar.gz").is_file()
     assert "JetPack 7.2" in done.out
     assert ".venv/bin/python selftest.py --backend tensorrt" in done.out
+
+
+def test_it_exports_to_another_precision_first(crossiqa, micro_export, tmp_path):
+    made = tmp_path / "made"
+    done = crossiqa("bundle", micro_export.onnx, "--target", "server", "--precision", "fp16", "-o", made)
+    assert done.code == 0, done.err
+    assert "fp16" in done.out
+    card = Artefact.open(made / "model.onnx").card
+    assert (card.precision, json.loads((made / "bundle.json").read_text())["precision"]) == ("fp16", "fp16")
 
 
 def test_bad_input_is_a_line_and_a_code(crossiqa, tmp_path, tiny_onnx):
