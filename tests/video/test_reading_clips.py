@@ -204,12 +204,19 @@ def test_a_folder_of_pictures(tmp_path):
     for index, frame in enumerate(moving(11)):
         Image.fromarray(frame).save(tmp_path / f"{index}.png")
     (tmp_path / "4.png").write_bytes(b"damaged")
+    encode(tmp_path / "3.mp4", moving(2))  # no picture
     source, frames, gaps = read(tmp_path, folder_fps=10)
     assert [index for index, _, _ in frames] == [0, 1, 2, 3, 5, 6, 7, 8, 9, 10]  # natural order: 10 is last
     assert times(frames)[-1] == pytest.approx(1.0)
     np.testing.assert_array_equal(frames[-1][2], list(moving(11))[10])
     assert [(gap.after_index, gap.seconds) for gap in gaps] == [(3, pytest.approx(0.1))]
     assert source.end.status == "damaged"
+
+
+def test_a_folder_of_clips_alone_is_refused(tmp_path):
+    encode(tmp_path / "clip.mp4", moving(2))
+    with pytest.raises(InputError, match="give the clips"):
+        open_source(tmp_path)
 
 
 def test_the_test_pattern_runs_until_it_is_closed():

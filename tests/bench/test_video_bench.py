@@ -1,0 +1,51 @@
+from itertools import pairwise
+
+import av
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from crossiqa_edge.bench import video
+from crossiqa_edge.bench.video_clips import encode_moving, photographs
+from crossiqa_edge.errors import InputError
+from crossiqa_edge.imaging.testpattern import photo_like
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for seed, (height, width) in enumerate(((70, 100), (90, 60))):
+        Image.fromarray(photo_like(seed, height, width)).save(folder / f"{seed}.png")
+    return folder
+
+
+def test_clips_move_over_photographs_at_native_resolution(tmp_path, photos):
+    pictures = photographs(photos)
+    path = encode_moving(tmp_path / "clip.mp4", pictures, 96, 160, frames=10, fps=30, crf=10)
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(frames) == 10 and frames[0].shape == (96, 160, 3)
+    changes = [np.abs(one.astype(int) - other).mean() for one, other in pairwise(frames)]
+    assert min(changes) > 0.5
+    assert np.abs(np.diff(frames[5].astype(int), axis=1)).mean() > 4  # detail, not an enlargement
+
+
+def test_a_folder_without_photographs_is_refused(tmp_path):
+    with pytest.raises(InputError):
+        photographs(tmp_path)
+
+
+def test_prints_all_tables(tmp_path, photos, tiny_onnx, monkeypatch):
+    monkeypatch.setattr(video, "SIZES", {"720p": (64, 96), "1080p": (96, 128), "2160p": (128, 192)})
+    monkeypatch.setattr(video, "installed", list)
+    options = ["--photos", str(photos), "--frames", "12", "--rounds", "1", "--model", str(tiny_onnx)]
+    done = CliRunner().invoke(video.main, options, catch_exceptions=False)
+    assert done.exit_code == 0
+    lines = done.output.splitlines()
+    assert "tiny-test" in lines[0] and "12 frames a clip" in lines[0]
+    assert sum(line.startswith("| ---") for line in lines) == 4
+    slow = next(line for line in lines if line.startswith("| +200 ms"))
+    scored, dropped = slow.split("|")[6:8]
+    assert int(scored.split(" of ")[0]) + int(dropped) == 12 and int(dropped) > 0
