@@ -29,7 +29,9 @@ def test_an_unknown_name_gives_near_ones_and_the_way_out(folder):
             weights.find(name)
 
 
-def test_what_is_shipped_is_sound_and_carries_its_own_name():
+def test_what_is_shipped_is_sound_and_carries_its_own_name_and_precision():
     for name in weights.available():
         artefact = Artefact.open(weights.find(name))
-        assert (artefact.kind, artefact.card.name) == ("onnx", name)
+        card = artefact.card
+        suffix = "" if card.precision == "fp32" else f"-{card.precision}"
+        assert (artefact.kind, card.name + suffix) == ("onnx", name)

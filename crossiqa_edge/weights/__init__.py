@@ -1,4 +1,8 @@
-"""The models that come with the package: ``<name>.onnx``, ready to run, each with its card inside."""
+"""The models that come with the package: ``<name>.onnx``, ready to run, each with its card inside.
+
+A model in a lower precision is a file, and a name, of its own: ``nano-int8`` is ``nano`` in int8. So what
+runs is always what was named.
+"""
 
 from __future__ import annotations
 
