@@ -83,20 +83,32 @@ def count(path: Path) -> Work:
     Raises:
         ArtefactError: the graph does not tell the shapes of its products.
     """
-    graph = shape_inference.infer_shapes(_with_batch_of_one(onnx.load(path)), data_prop=True).graph
-    shapes = {info.name: _shape(info) for info in (*graph.value_info, *graph.input, *graph.output)}
-    shapes |= {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    graph, shapes = _shaped(path)
     flops = activations = 0
     for node in graph.node:
         if node.op_type not in _PRODUCTS:
             continue
         left, output = (_known(shapes, name, path) for name in (node.input[0], node.output[0]))
-        inner = left[0] if _transposed(node) else left[-1]
-        flops += 2 * int(np.prod(output)) * int(inner)
+        flops += _flops(node, left, output)
         width = 1 if "Integer" in node.op_type or node.op_type.startswith("QLinear") else 4
         activations += width * (int(np.prod(left)) + int(np.prod(output)))
     weights = sum(numpy_helper.to_array(tensor).nbytes for tensor in graph.initializer)
     return Work(flops, weights, activations)
+
+
+def quantised_flops(path: Path) -> int:
+    """Operations of one view in products both of whose factors come from integers (Q/DQ).
+
+    Raises:
+        ArtefactError: as ``count``.
+    """
+    graph, shapes = _shaped(path)
+    dequantised = {name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output}
+    return sum(
+        _flops(node, *(_known(shapes, name, path) for name in (node.input[0], node.output[0])))
+        for node in graph.node
+        if node.op_type in _PRODUCTS and dequantised.issuperset(node.input[:2])
+    )
 
 
 def measure_peak(threads: int | None = None) -> Peak:
@@ -136,6 +148,17 @@ def place(work: Work, peak: Peak, views: int, milliseconds: float) -> Reached:
         f"({'the product' if bound == 'arithmetic' else 'the copy'} measured here)"
     )
     return Reached(reached, reached / attainable, limit)
+
+
+def _shaped(path: Path) -> tuple[Any, dict[str, tuple[int, ...]]]:
+    """The graph at batch 1, and the shapes of its tensors by name."""
+    graph = shape_inference.infer_shapes(_with_batch_of_one(onnx.load(path)), data_prop=True).graph
+    shapes = {info.name: _shape(info) for info in (*graph.value_info, *graph.input, *graph.output)}
+    return graph, shapes | {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+
+
+def _flops(node: Any, left: tuple[int, ...], output: tuple[int, ...]) -> int:
+    return 2 * int(np.prod(output)) * int(left[0] if _transposed(node) else left[-1])
 
 
 def _with_batch_of_one(model: Any) -> Any:
