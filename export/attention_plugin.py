@@ -8,11 +8,18 @@ ahead-of-time interface of ``tensorrt.plugin`` (10.8 or newer; TensorRT for RTX 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from importlib import import_module
 from typing import Any
 
-from crossiqa_edge.errors import BackendError
-from crossiqa_edge.export.attention_nodes import NAME, NAMESPACE
-from crossiqa_edge.kernels.plugin import TACTICS, compile_plugin, tactics
+from crossiqa_edge.errors import BackendError, MissingDependencyError
+from crossiqa_edge.export.attention_nodes import NAME, NAMESPACE, has_nodes, only_nodes
+from crossiqa_edge.runtime.devices import device
+
+try:
+    import onnx
+except ImportError as error:
+    raise MissingDependencyError("building for TensorRT", "export") from error
 
 IDENTITY = f"{NAMESPACE}::{NAME}"
 _TYPES = {"FLOAT": "fp32", "HALF": "fp16", "BF16": "bf16"}  # TensorRT's names -> ours
@@ -24,6 +31,40 @@ def obstacle(plugin: Any) -> str | None:
     if not all(hasattr(plugin, name) for name in ("register", "autotune", "aot_impl")):
         return "this TensorRT takes no plugins compiled ahead of time; install TensorRT 10.8 or newer"
     return None
+
+
+def for_plugin(graph: bytes, runtime: str) -> bytes:
+    """The ONNX file ``graph`` as a builder of ``runtime`` is to parse it, with the plugin registered.
+
+    A graph that does not ask for the plugin is left alone, and so is every graph for TensorRT for RTX,
+    which has no such plugins and computes the node's function.
+
+    Raises:
+        BackendError: the graph asks for the plugin, and this TensorRT or this machine cannot have it.
+    """
+    if runtime != "tensorrt" or not has_nodes(onnx.load_from_string(graph)):
+        return graph
+    here = device()
+    if here is None:
+        raise BackendError("the attention plugin is compiled for the GPU at hand, and there is none")
+    _registered(here.capability)
+    return only_nodes(graph)
+
+
+@cache
+def _registered(architecture: int) -> None:
+    """``register``, once in a process: TensorRT refuses a second time."""
+    from crossiqa_edge.kernels.targets import TARGETS
+
+    if architecture not in TARGETS:
+        raise BackendError(f"there is no attention plugin for sm_{architecture}; export without --plugin")
+    try:
+        plugin = import_module("tensorrt.plugin")
+    except ImportError as error:
+        raise BackendError(
+            f"this TensorRT has no Python plugins ({error}); export without --plugin"
+        ) from error
+    register(plugin, architecture)
 
 
 def register(plugin: Any, architecture: int) -> None:
@@ -38,6 +79,10 @@ def register(plugin: Any, architecture: int) -> None:
     reason = obstacle(plugin)
     if reason:
         raise BackendError(reason)
+    try:
+        from crossiqa_edge.kernels.plugin import TACTICS, compile_plugin, tactics
+    except ImportError as error:
+        raise MissingDependencyError("compiling the attention plugin", "train") from error
     tensor = plugin.TensorDesc
     attributes = {"heads": int, "scale": float}
 

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from crossiqa_edge.card import ModelCard
 from crossiqa_edge.errors import BackendError, ConfigError, MissingDependencyError, OutputError
 from crossiqa_edge.export.acceptance import LIMITS, Acceptance, Infer, accept, require
+from crossiqa_edge.export.attention_nodes import with_nodes
 from crossiqa_edge.export.calibration import scores
 from crossiqa_edge.export.graph import OPSET, OPSETS
 from crossiqa_edge.export.half import to_half
@@ -32,6 +33,8 @@ try:
 except ImportError as error:
     raise MissingDependencyError("exporting", "export") from error
 
+PLUGIN_TARGETS = ("onnx", "tensorrt")  # the latter alone can have the plugin; the former is its input
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -42,12 +45,14 @@ class Recipe:
         opset: one of ``graph.OPSETS``.
         calibration: of an int8 graph.
         search_limit: loss of rank correlation that a search for int8 layers may cost; None for no search.
+        plugin: ``attention`` to make attention one node, which TensorRT's plugin computes; None for none.
     """
 
     precision: str = "fp32"
     opset: int = OPSET
     calibration: Calibration = field(default_factory=Calibration)
     search_limit: float | None = None
+    plugin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,8 @@ class Plan:
             told.append(f"make it {precision}, accept it against the float32 graph")
         if self.recipe.search_limit is not None:
             told.insert(-1, f"search the layers that int8 costs at most {self.recipe.search_limit:g} of SRCC")
+        if self.recipe.plugin:
+            told.append("make attention a node for a plugin, accept it again")
         if self.target.builder:
             told.append(f"build {self.target.title}, compare it where it can run")
         return (*told, f"write {self.output}")
@@ -129,6 +136,8 @@ def plan(
         raise ConfigError(f"opset {recipe.opset}; choose from {', '.join(map(str, OPSETS))}")
     if recipe.search_limit is not None and recipe.precision != "int8":
         raise ConfigError(f"--search finds int8 layers; with --precision {recipe.precision} there are none")
+    if recipe.plugin and row.name not in PLUGIN_TARGETS:
+        raise ConfigError(f"--plugin is for TensorRT; use it with --to {' or '.join(PLUGIN_TARGETS)}")
     source = _source(locate(model), row, recipe)
     named = Path(model)
     made = Path(output) if output is not None else _default(named, row, recipe.precision)
@@ -156,6 +165,9 @@ def convert(plan: Plan, progress: Progress) -> Outcome:
             model, card, found = _in_precision(plan.recipe, single, progress)
             progress("comparing")
             graph, acceptance = write_accepted(model, card, reference, place / "graph.onnx")
+        if plan.recipe.plugin:
+            model = with_nodes(onnx.load_from_string(graph.read()))
+            graph, acceptance = write_accepted(model, graph.card, reference, place / "plugin.onnx")
         if not plan.target.builder:
             return Outcome(plan.output, _moved(graph, plan.output), acceptance, None, found)
         built = _builder(plan.target)(graph, place / plan.output.name, plan.options, progress)

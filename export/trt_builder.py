@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from crossiqa_edge.errors import ArtefactError, BackendError, ConfigError
+from crossiqa_edge.export.attention_plugin import for_plugin
 from crossiqa_edge.export.targets import Options, Progress
 from crossiqa_edge.export.trt_graph import for_tensorrt
 from crossiqa_edge.export.trt_layers import Layer, read_layers
@@ -68,7 +69,7 @@ def compile_plan(
     builder = _builder(api, log, runtime)
     network = builder.create_network(_strongly_typed(api))
     parser = api.OnnxParser(network, log.logger(api))
-    if not parser.parse(for_tensorrt(graph)):
+    if not parser.parse(for_tensorrt(for_plugin(graph, runtime))):
         raise ArtefactError(f"{where}: {runtime} does not take this graph: {log.first_error()}")
     phases = Phases(progress)
     config = builder.create_builder_config()

@@ -8,10 +8,12 @@ from types import SimpleNamespace
 import pytest
 
 pytest.importorskip("triton", reason="the plugin's kernel needs Triton")
-pytest.importorskip("onnx", reason="the plugin's node needs the export extra")
+onnx = pytest.importorskip("onnx", reason="the plugin's node needs the export extra")
 
 from crossiqa_edge.errors import BackendError
-from crossiqa_edge.export.attention_plugin import IDENTITY, obstacle, register
+from crossiqa_edge.export import attention_plugin
+from crossiqa_edge.export.attention_nodes import NAME, NAMESPACE
+from crossiqa_edge.export.attention_plugin import IDENTITY, for_plugin, obstacle, register
 from crossiqa_edge.kernels.plugin import TACTICS
 
 
@@ -142,6 +144,62 @@ def test_tensorrt_can_read_the_signatures(plugin):
     ]
     made = inspect.signature(plugin.registered["aot_impl", IDENTITY]).return_annotation
     assert made == tuple[str, str, KernelLaunchParams, SymIntExprs]
+
+
+@pytest.fixture(scope="module")
+def with_node():
+    """The smallest graph that asks for the plugin, and has the function beside it."""
+    helper, kinds = onnx.helper, onnx.TensorProto
+    ports = [helper.make_tensor_value_info(name, kinds.FLOAT, [1, 5, 96]) for name in ("x", "y")]
+    node = helper.make_node(NAME, ["x"], ["y"], domain=NAMESPACE, heads=1, scale=1.0)
+    body = helper.make_node("Identity", ["a"], ["b"])
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid(NAMESPACE, 1)]
+    function = helper.make_function(NAMESPACE, NAME, ["a"], ["b"], [body], opsets[:1])
+    graph = helper.make_graph([node], "asks", ports[:1], ports[1:])
+    model = helper.make_model(graph, opset_imports=opsets, functions=[function])
+    return model.SerializeToString()
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A machine with an Orin, where nothing is registered yet."""
+    monkeypatch.setattr(attention_plugin, "device", lambda: SimpleNamespace(name="Orin", capability=87))
+    attention_plugin._registered.cache_clear()
+    yield
+    attention_plugin._registered.cache_clear()
+
+
+def test_a_builder_gets_the_node_alone_and_the_plugin_once(plugin, gpu, with_node, monkeypatch):
+    counted = []
+    register_once = plugin.register
+    plugin.register = lambda identity: counted.append(identity) or register_once(identity)
+    monkeypatch.setattr(attention_plugin, "import_module", {"tensorrt.plugin": plugin}.__getitem__)
+    for _ in range(2):
+        model = onnx.load_from_string(for_plugin(with_node, "tensorrt"))
+        assert [node.op_type for node in model.graph.node] == [NAME]
+        assert not model.functions
+    assert counted == [IDENTITY]
+
+
+def test_graphs_that_do_not_ask_and_runtimes_without_plugins_are_left_alone(tiny_onnx, with_node):
+    plain = tiny_onnx.read_bytes()
+    assert for_plugin(plain, "tensorrt") is plain
+    assert for_plugin(with_node, "tensorrt-rtx") is with_node
+
+
+def test_without_a_gpu_or_tensorrt_it_is_one_line(gpu, with_node, monkeypatch):
+    def absent(name):
+        raise ImportError(f"No module named {name!r}")
+
+    monkeypatch.setattr(attention_plugin, "import_module", absent)
+    with pytest.raises(BackendError, match=r"no Python plugins: No module named 'tensorrt\.plugin'"):
+        for_plugin(with_node, "tensorrt")
+    monkeypatch.setattr(attention_plugin, "device", lambda: SimpleNamespace(name="V100", capability=70))
+    with pytest.raises(BackendError, match="no attention plugin for sm_70"):
+        for_plugin(with_node, "tensorrt")
+    monkeypatch.setattr(attention_plugin, "device", lambda: None)
+    with pytest.raises(BackendError, match="there is none"):
+        for_plugin(with_node, "tensorrt")
 
 
 def test_an_older_tensorrt_is_told_apart():
