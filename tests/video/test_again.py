@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from video_clips import encode
 
 from crossiqa_edge.errors import InputError
-from crossiqa_edge.report.movie import Movie
 from crossiqa_edge.video import again
 from crossiqa_edge.video.again import frames_between, stills
 
@@ -17,12 +17,10 @@ COUNT, FPS = 60, 25
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Frame n is grey of level 40 + 3 n."""
+    """Frame n is grey of level 40 + 3 n; every twelfth is a key frame."""
     path = tmp_path_factory.mktemp("clips") / "levels.mp4"
-    with path.open("wb") as stream, Movie(stream, FPS) as movie:
-        for place in range(COUNT):
-            movie.write(np.full((64, 64, 3), 40 + 3 * place, np.uint8), place / FPS)
-    return str(path)
+    frames = (np.full((64, 64, 3), 40 + 3 * place, np.uint8) for place in range(COUNT))
+    return str(encode(path, frames, fps=FPS))
 
 
 def test_stills_are_the_frames_of_their_moments(clip: str, monkeypatch: pytest.MonkeyPatch) -> None:

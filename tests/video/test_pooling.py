@@ -59,17 +59,22 @@ def test_the_percentile_sees_rare_frames_that_the_mean_hides() -> None:
     assert pooled.p5 == 10.0 and pooled.mean == pytest.approx(82.0)
 
 
-@pytest.mark.parametrize("fps", [24000 / 1001, 25, 30000 / 1001, 59.94])
+@pytest.mark.parametrize("fps", [24000 / 1001, 25, 30000 / 1001, 30, 59.94, 60])
 def test_a_window_holds_a_second_at_any_rate(fps: float) -> None:
     """A dip of exactly one second must come back whole, wherever rounding puts its time stamps."""
     frames = round(fps)
-    scores = [70.0] * 40 + [30.0] * frames + [70.0] * 40
-    clip = track(scores, fps)
-    rounded = Track(np.round(clip.pts, 3), clip.scores, clip.shots, clip.period)
-    for seen in (clip, rounded):
-        worst = worst_window(seen, 1.0)
-        assert worst.frames == frames
-        assert worst.mean == pytest.approx(30.0)
+    for before in range(1, 60, 7):
+        clip = track([70.0] * before + [30.0] * frames + [70.0] * 80, fps)
+        rounded = Track(np.round(clip.pts, 3), clip.scores, clip.shots, clip.period)
+        early = Track(clip.pts - 1e-9 * (np.arange(len(clip.pts)) % 2), clip.scores, clip.shots, clip.period)
+        for seen in (clip, rounded, early):
+            worst = worst_window(seen, 1.0)
+            assert (worst.frames, worst.mean) == (frames, pytest.approx(30.0))
+
+
+def test_a_window_ends_within_the_clip() -> None:
+    worst = worst_window(track([80.0] * 20 + [20.0] * 8), 1.0)
+    assert (worst.frames, worst.mean) == (10, pytest.approx((2 * 80 + 8 * 20) / 10))
 
 
 def test_windows_longer_than_the_clip_take_all_of_it() -> None:
