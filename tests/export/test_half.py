@@ -61,7 +61,8 @@ def test_the_first_map_sees_detail_that_float16_weights_would_lose(half, micro_e
     for name, model in (("single", onnx.load(micro_export.onnx)), ("half", half)):
         wider = onnx.ModelProto()
         wider.CopyFrom(model)
-        wider.graph.output.append(onnx.helper.make_tensor_value_info("embedding.0", 0, None))
+        kind = TensorProto.FLOAT16 if name == "half" else TensorProto.FLOAT
+        wider.graph.output.append(onnx.helper.make_tensor_value_info("embedding.0", kind, None))
         session = onnxruntime.InferenceSession(wider.SerializeToString(), providers=["CPUExecutionProvider"])
         views = np.full((1, 224, 224, 3), 250, np.uint8)
         views[:, ::2] += 1

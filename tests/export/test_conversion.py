@@ -1,0 +1,137 @@
+"""From a model to an artefact: what is planned, what is refused, and what a failure leaves behind."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from crossiqa_edge.atomic import atomic_write
+from crossiqa_edge.errors import ArtefactError, ConfigError, OutputError
+from crossiqa_edge.export import conversion
+from crossiqa_edge.export.conversion import Recipe, convert, plan
+from crossiqa_edge.export.targets import TARGETS
+from crossiqa_edge.runtime.artefact import Artefact
+from crossiqa_edge.runtime.onnxfile import read_onnx
+
+
+def quiet(stage, share=None):
+    pass
+
+
+@pytest.fixture(scope="module")
+def int8(micro_export, tmp_path_factory):
+    output = tmp_path_factory.mktemp("int8") / "m.onnx"
+    return convert(plan(micro_export.onnx, output=output, recipe=Recipe("int8")), quiet)
+
+
+def test_an_int8_file_says_how_it_was_made_and_accepted(int8, micro_export):
+    artefact = Artefact.open(int8.path)
+    card = artefact.card
+    assert (card.precision, card.weights_sha256) == (
+        "int8",
+        Artefact.open(micro_export.onnx).card.weights_sha256,
+    )
+    assert card.acceptance == json.loads(json.dumps(int8.acceptance.to_dict()))
+    assert card.acceptance["passed"] and card.acceptance["srcc"] >= 0.995
+    assert card.quantisation["method"] == "percentile" and card.quantisation["views"] >= 200
+    assert card.quantisation["float_layers"] == ["embedding.0", "embedding.1", "embedding.2"]
+    assert {"QuantizeLinear", "DequantizeLinear"} <= {
+        name for _, name in read_onnx(artefact.read()).operators
+    }
+    assert [path.name for path in int8.path.parent.iterdir()] == ["m.onnx"]
+
+
+def test_a_graph_that_is_in_its_precision_is_built_from_as_it_is(int8, tmp_path, monkeypatch):
+    given = []
+
+    def build(source, out, options, progress):
+        given.append(source)
+        with atomic_write(out) as stream:
+            stream.write(source.read())
+        return out
+
+    monkeypatch.setattr(conversion, "_builder", lambda row: build)
+    monkeypatch.setitem(TARGETS, "openvino", replace(TARGETS["openvino"], backend="onnxruntime"))
+    made = convert(plan(int8.path, "openvino", tmp_path / "x.zip", recipe=Recipe("int8")), quiet)
+    assert given == [Artefact.open(int8.path)]
+    assert made.acceptance is None and made.built.max_difference == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["x.zip"]
+
+
+def test_what_a_builder_made_wrongly_is_not_left(int8, micro_export, tmp_path, monkeypatch):
+    def build(source, out, options, progress):
+        out.write_bytes(micro_export.onnx.read_bytes())
+        return out
+
+    def upside_down(artefact, name):
+        backend = conversion.ort.open_backend(artefact, reason="test")
+        monkeypatch.setattr(backend, "infer", lambda views: np.full(len(views), 50, np.float32))
+        return backend
+
+    monkeypatch.setattr(conversion, "_builder", lambda row: build)
+    monkeypatch.setattr(conversion, "open_backend", upside_down)
+    with pytest.raises(ArtefactError, match="not accepted against the float32 original"):
+        convert(plan(int8.path, "openvino", tmp_path / "x.zip", recipe=Recipe("int8")), quiet)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_fp16_file_that_is_not_accepted_is_not_left(micro_export, tmp_path, monkeypatch):
+    limits = {**conversion.LIMITS, "fp16": replace(conversion.LIMITS["fp16"], max_difference=0.0)}
+    monkeypatch.setattr("crossiqa_edge.export.writing.LIMITS", limits)
+    with pytest.raises(ArtefactError, match=r"a score differs by .* nothing was written"):
+        convert(plan(micro_export.onnx, output=tmp_path / "m.onnx", recipe=Recipe("fp16")), quiet)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("recipe", "to", "words"),
+    [
+        (Recipe("fp16"), "openvino", "use --precision fp32"),
+        (Recipe("int8", opset=19), "onnx", "opset 19; choose from 18, 23"),
+        (Recipe("fp16", search_limit=0.1), "onnx", "--search finds int8 layers"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(micro_export, recipe, to, words):
+    with pytest.raises(ConfigError, match=words):
+        plan(micro_export.onnx, to, recipe=recipe)
+
+
+def test_a_graph_that_already_is_what_is_asked_for_is_refused(int8, micro_export, tmp_path):
+    with pytest.raises(ConfigError, match="already int8"):
+        plan(int8.path, output=tmp_path / "x.onnx", recipe=Recipe("fp16"))
+    alone = tmp_path / "alone.onnx"
+    alone.write_bytes(micro_export.onnx.read_bytes())
+    with pytest.raises(ConfigError, match="is a float32 graph of opset 18 already"):
+        plan(alone, output=tmp_path / "x.onnx")
+
+
+def test_neither_the_model_nor_a_folder_is_overwritten(micro_export, tmp_path):
+    with pytest.raises(ConfigError, match="would overwrite the model"):
+        plan(micro_export.weights, output=micro_export.weights)
+    with pytest.raises(ConfigError, match="exists; give another name"):
+        plan(micro_export.onnx, "triton-server", tmp_path)
+
+
+def test_a_folder_that_is_missing_is_found_out_before_the_work(micro_export, tmp_path, monkeypatch):
+    monkeypatch.setattr(conversion, "_in_precision", None)
+    with pytest.raises(OutputError, match="cannot write here"):
+        convert(plan(micro_export.onnx, output=tmp_path / "absent" / "m.onnx", recipe=Recipe("fp16")), quiet)
+
+
+def test_names_are_made_of_model_precision_and_target(micro_export):
+    folder = micro_export.onnx.parent
+    assert plan("nano", recipe=Recipe("fp16")).output.name == "nano-fp16.onnx"
+    assert (
+        plan(micro_export.weights, "tensorrt", recipe=Recipe("int8")).output == folder / "micro-int8.engine"
+    )
+    assert (
+        plan(micro_export.weights, "tensorrt", recipe=Recipe("int8")).graph_output.name == "micro-int8.onnx"
+    )
+    assert plan(micro_export.onnx, "triton-server").output == folder / "micro-triton-server"
+
+
+def test_a_plan_says_what_will_be_done(micro_export):
+    steps = plan(micro_export.weights, "openvino", recipe=Recipe("int8", search_limit=0.001)).steps
+    assert [step.split()[0] for step in steps] == ["write", "search", "make", "build", "write"]
+    assert len(plan(micro_export.onnx, "openvino").steps) == 2
