@@ -10,11 +10,11 @@ import pytest
 pytest.importorskip("triton", reason="the plugin's kernel needs Triton")
 onnx = pytest.importorskip("onnx", reason="the plugin's node needs the export extra")
 
-from crossiqa_edge.errors import BackendError
-from crossiqa_edge.export import attention_plugin
-from crossiqa_edge.export.attention_nodes import NAME, NAMESPACE
-from crossiqa_edge.export.attention_plugin import IDENTITY, for_plugin, obstacle, register
-from crossiqa_edge.kernels.plugin import TACTICS
+from crossiqa_edge.errors import BackendError  # noqa: E402
+from crossiqa_edge.export import attention_plugin  # noqa: E402
+from crossiqa_edge.export.attention_nodes import NAME, NAMESPACE  # noqa: E402
+from crossiqa_edge.export.attention_plugin import IDENTITY, for_plugin, obstacle, register  # noqa: E402
+from crossiqa_edge.kernels.plugin import TACTICS  # noqa: E402
 
 
 class DataType(Enum):
@@ -192,7 +192,7 @@ def test_without_a_gpu_or_tensorrt_it_is_one_line(gpu, with_node, monkeypatch):
         raise ImportError(f"No module named {name!r}")
 
     monkeypatch.setattr(attention_plugin, "import_module", absent)
-    with pytest.raises(BackendError, match=r"no Python plugins: No module named 'tensorrt\.plugin'"):
+    with pytest.raises(BackendError, match="no Python plugins"):
         for_plugin(with_node, "tensorrt")
     monkeypatch.setattr(attention_plugin, "device", lambda: SimpleNamespace(name="V100", capability=70))
     with pytest.raises(BackendError, match="no attention plugin for sm_70"):
