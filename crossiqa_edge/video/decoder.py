@@ -13,6 +13,9 @@ from crossiqa_edge.errors import ConfigError, InputError
 from crossiqa_edge.video.address import Address
 from crossiqa_edge.video.redact import redact
 
+if int(av.__version__.split(".")[0]) < 13:  # PyAV 12 lets FFmpeg print, and URLs are among what it prints
+    av.logging.set_level(av.logging.PANIC)
+
 SOFTWARE, AUTO = "software", "auto"
 # What `auto` tries: device type of FFmpeg, and a file that is there when the device may be.
 _SIGNS = {"cuda": "/dev/nvidiactl", "vaapi": "/dev/dri/renderD128", "videotoolbox": "/System/Library"}

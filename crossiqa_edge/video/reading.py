@@ -216,7 +216,7 @@ class Reading:
         remote = address.kind == STREAM and duration is None
         return SourceFacts(
             name=address.name,
-            codec=stream.codec_context.codec.canonical_name,
+            codec=stream.codec_context.name,
             width=frame.width if upright else frame.height,
             height=frame.height if upright else frame.width,
             fps=float(rate) if rate else None,
