@@ -101,11 +101,13 @@ def _quantised(side: int) -> tuple[Any, Matrix]:
     """float32 in and out, int8 between: QuantizeLinear, DequantizeLinear, MatMul with dequantised weights."""
     weights = np.random.default_rng(1).integers(-63, 64, (side, side), dtype=np.int8)
     model = _model(side, TensorProto.FLOAT, TensorProto.FLOAT, weights, "MatMul")
-    constants = {"step": np.float32(4 / 127), "zero": np.int8(0)}
-    constants |= {"steps": np.full(side, 1 / 63, np.float32), "zeros": np.zeros(side, np.int8)}
-    model.graph.initializer.extend(
-        numpy_helper.from_array(np.array(value), name) for name, value in constants.items()
-    )
+    constants = {
+        "step": np.array(4 / 127, np.float32),
+        "zero": np.array(0, np.int8),
+        "steps": np.full(side, 1 / 63, np.float32),
+        "zeros": np.zeros(side, np.int8),
+    }
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
     product = model.graph.node.pop()
     model.graph.node.extend(
         [
