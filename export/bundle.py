@@ -24,7 +24,7 @@ from typing import Any
 from PIL import Image
 
 import crossiqa_edge
-from crossiqa_edge import export, weights
+from crossiqa_edge import weights
 from crossiqa_edge.atomic import atomic_write, write_text
 from crossiqa_edge.data.degradations import get
 from crossiqa_edge.errors import ConfigError
@@ -48,10 +48,6 @@ _PICTURES = {"pristine": None, "blur": "gaussian_blur", "jpeg": "jpeg", "noise":
 _LEVEL = 4  # of five: visible, and not at the end of the scale
 
 _ROOMS = ("imaging", "report", "runtime", "video", "cli")
-_EXPORT_MODULES = (
-    *("__init__", "targets", "tensorrt", "surgery", "half"),
-    *("trt_builder", "trt_graph", "trt_layers", "trt_progress"),
-)
 
 
 def make_bundle(source: Artefact, kind: DeviceKind, out: Path, *, kernels: Path | None = None) -> Path:
@@ -113,14 +109,13 @@ def _copy_package(target: Path) -> None:
     target.mkdir(parents=True)
     for path in (*home.glob("*.py"), home / "py.typed"):
         shutil.copyfile(path, target / path.name)
-    for room in _ROOMS:
-        shutil.copytree(home / room, target / room, ignore=shutil.ignore_patterns("__pycache__"))
-    for module, names in ((weights, ("__init__",)), (export, _EXPORT_MODULES)):
-        origin = Path(str(module.__file__)).parent
-        room_folder = target / str(module.__name__).rpartition(".")[2]
-        room_folder.mkdir()
-        for name in names:
-            shutil.copyfile(origin / f"{name}.py", room_folder / f"{name}.py")
+    rooms = {room: home / room for room in _ROOMS}
+    rooms["export"] = Path(__file__).parent
+    for room, origin in rooms.items():
+        shutil.copytree(origin, target / room, ignore=shutil.ignore_patterns("__pycache__"))
+    names = Path(weights.__file__)  # the module that knows the shipped models, without the models
+    (target / "weights").mkdir()
+    shutil.copyfile(names, target / "weights" / names.name)
 
 
 def _draw_pictures(folder: Path) -> None:
