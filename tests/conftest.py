@@ -54,6 +54,7 @@ class MicroExport:
 def micro_export(tmp_path_factory: pytest.TempPathFactory) -> MicroExport:
     """A random network with a head that spreads its scores, really exported: once, for it takes seconds."""
     torch = pytest.importorskip("torch", reason="exporting needs the export extra")
+    pytest.importorskip("onnx", reason="exporting needs the export extra")
     from crossiqa_edge.export.onnx import export_onnx
     from crossiqa_edge.model.checkpoint import load, save_model
     from crossiqa_edge.model.quality import QualityModel
