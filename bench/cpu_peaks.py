@@ -101,7 +101,7 @@ def _quantised(side: int) -> tuple[Any, Matrix]:
     """float32 in and out, int8 between: QuantizeLinear, DequantizeLinear, MatMul with dequantised weights."""
     weights = np.random.default_rng(1).integers(-63, 64, (side, side), dtype=np.int8)
     model = _model(side, TensorProto.FLOAT, TensorProto.FLOAT, weights, "MatMul")
-    constants = {
+    constants: dict[str, Matrix] = {
         "step": np.array(4 / 127, np.float32),
         "zero": np.array(0, np.int8),
         "steps": np.full(side, 1 / 63, np.float32),
