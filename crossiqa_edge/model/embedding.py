@@ -97,10 +97,7 @@ class MultiLevelPatchEmbed(nn.Module):
         return img_size[0] // self.patch_size[0], img_size[1] // self.patch_size[1]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.from_groups(self._pixels_by_level(x))
-
-    def from_groups(self, x: Tensor) -> Tensor:
-        """Tokens of pixels that are in order already: (B, H/P, W/P, groups, m * m * C)."""
+        x = self._pixels_by_level(x)
         for level, merge in zip(self.levels[:-1], reversed(self.merges[:-1]), strict=True):
             x = self.act(level(x))
             x = x.reshape(*x.shape[:3], -1, merge * merge * x.shape[-1])
