@@ -8,7 +8,7 @@ they are installed. Output is Markdown; the machine is named in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -187,7 +187,7 @@ def peers(path: Path, ours: float) -> list[str]:
     return _table(["metric", "package", "frames/s"], rows)
 
 
-def _frames(path: Path) -> Iterable[VideoFrame]:
+def _frames(path: Path) -> Iterator[VideoFrame]:
     return (item for item in open_source(path) if isinstance(item, VideoFrame))
 
 
