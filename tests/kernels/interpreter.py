@@ -48,6 +48,17 @@ def interpreted() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def operators_interpreted() -> Iterator[None]:
+    """As ``interpreted()``, and the operators of ``torch.ops.crossiqa`` launch their kernels, on CPU tensors.
+
+    Operators ask a tensor whether it lies on a GPU, and here every tensor claims so. Only for what
+    consists of our operators and of torch's that do not ask.
+    """
+    with interpreted(), patch.object(torch.Tensor, "is_cuda", True):
+        yield
+
+
 def _launch(kernel: JITFunction, *args: Any, grid: Any, warmup: bool, **options: Any) -> None:
     tensors = [value for value in (*args, *options.values()) if isinstance(value, torch.Tensor)]
     _extents[:] = sorted(_extent(tensor) for tensor in tensors)
