@@ -9,6 +9,7 @@ is accepted, everywhere. A TensorRT builder that has the plugin is given ``only_
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -129,7 +130,7 @@ def _replace(graph: onnx.GraphProto, transpose: onnx.NodeProto, *, scaled: bool)
                 reader.input[index] = name
 
 
-def _next(graph: onnx.GraphProto, start: str, perm: Sequence[int]) -> onnx.NodeProto:
+def _next(graph: Any, start: str, perm: Sequence[int]) -> Any:
     """The first transposition by ``perm`` that reads what comes of ``start``."""
     reached = {start}
     for node in graph.node:  # in the order of computation
@@ -152,7 +153,7 @@ def _drop_unread(graph: onnx.GraphProto) -> None:
         items.extend(kept)
 
 
-def _producer(graph: onnx.GraphProto, name: str) -> onnx.NodeProto:
+def _producer(graph: Any, name: str) -> Any:
     return next(node for node in graph.node if name in node.output)
 
 

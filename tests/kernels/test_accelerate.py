@@ -11,6 +11,7 @@ from torch import nn
 from crossiqa_edge.card import ModelCard
 from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.kernels.accelerate import FusedBlock, accelerate, restore, unfusable
+from crossiqa_edge.kernels.portable import spelt_out
 from crossiqa_edge.model.quality import QualityModel
 
 # float32 throughout: what differs is the order of sums, a few roundings of 6e-8 in each of a dozen steps.
@@ -228,3 +229,19 @@ def test_torch_compile_traces_it_whole(model, views):
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
     with torch.no_grad():
         torch.testing.assert_close(compiled(views), model(views), **SCORES)
+
+
+def test_onnx_export_gives_the_same_scores(model, views):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript", reason="torch's exporter needs the export extra")
+    accelerate(model)
+    vars(model.encoder)["dynamic_img_size"] = False
+    vars(model.encoder.patch_embed)["flatten"] = True
+    batch = {"views": {0: torch.export.Dim("batch", min=1)}}
+    program = spelt_out(torch.export.export(model, (views,), dynamic_shapes=batch))
+    made = torch.onnx.export(program, dynamo=True, verbose=False, opset_version=18).model_proto
+    assert {node.domain for node in made.graph.node} == {""}
+    session = onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    (scores,) = session.run(None, {session.get_inputs()[0].name: views[:2].numpy()})
+    with torch.no_grad():
+        torch.testing.assert_close(torch.from_numpy(scores), model(views[:2]), **SCORES)
