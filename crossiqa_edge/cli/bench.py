@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -73,7 +73,7 @@ _SAMPLINGS = {"fragments": ("fragments", 1), "crops": ("crops", 5)}
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE.html", help="Write a report.")
 @click.option("--json", "as_json", is_flag=True, help="Rows as JSON lines instead of a table.")
 @click.pass_context
-def command(context: click.Context, **options: object) -> None:
+def command(context: click.Context, /, **options: Any) -> None:
     """Measure latency and accuracy of points on the trade-off curve.
 
     Every combination of the options is a point; all are timed in turns, so that a machine whose speed
@@ -81,7 +81,7 @@ def command(context: click.Context, **options: object) -> None:
     whether a precision or backend loses ranks, not how good a model is.
     """
     if context.invoked_subcommand is None:
-        _run(**options)  # type: ignore[arg-type]
+        _run(**options)
 
 
 def _run(
