@@ -53,10 +53,10 @@ def test_other_tools_can_read_the_pair(pair, tmp_path):
 
 
 def test_nothing_is_left_where_it_fails(make_onnx, tmp_path):
-    def unknown_operator(model):
-        model.graph.node[0].op_type = "Nonesuch"
+    def missing_input(model):
+        model.graph.node[2].input[1] = "nonesuch"
 
-    source = Artefact.open(make_onnx(unknown_operator))
+    source = Artefact.open(make_onnx(missing_input))
     folder = tmp_path / "out"
     folder.mkdir()
     with pytest.raises(ArtefactError, match="OpenVINO does not accept this graph"):

@@ -85,11 +85,11 @@ def test_a_closed_model_says_so(tiny_onnx):
 
 
 def test_a_graph_that_openvino_rejects_is_one_line(make_onnx):
-    def unknown_operator(model):
-        model.graph.node[0].op_type = "Nonesuch"
+    def missing_input(model):
+        model.graph.node[2].input[1] = "nonesuch"
 
     with pytest.raises(ArtefactError, match="OpenVINO does not accept this graph") as caught:
-        open_backend(Artefact.open(make_onnx(unknown_operator)))
+        open_backend(Artefact.open(make_onnx(missing_input)))
     assert "\n" not in str(caught.value)
 
 

@@ -86,15 +86,15 @@ def scale_to(value):
     return edit
 
 
-def unknown_operator(model):
-    model.graph.node[0].op_type = "Nonesuch"
+def missing_input(model):
+    model.graph.node[2].input[1] = "nonesuch"
 
 
 def impossible_axes(model):
     model.graph.initializer[0].raw_data = np.array([1, 2, 9], np.int64).tobytes()
 
 
-@pytest.mark.parametrize("edit", [unknown_operator, impossible_axes])
+@pytest.mark.parametrize("edit", [missing_input, impossible_axes])
 def test_a_graph_that_onnxruntime_rejects_is_one_line_and_nothing_is_printed(make_onnx, edit, capfd):
     artefact = Artefact.open(make_onnx(edit))
     with pytest.raises(ArtefactError, match="onnxruntime does not accept this graph") as caught:
