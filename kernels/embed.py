@@ -172,7 +172,8 @@ def _by_level(pixels: Tensor, joined: tuple[int, ...]) -> Tensor:
     patches = pixels.view(batch, across, patch, across, patch, 3).transpose(2, 3).flatten(1, 2)
     if len(joined) == 1:
         return patches.permute(0, 1, 4, 2, 3).flatten(2)
-    split = patches.unflatten(3, joined[::-1]).unflatten(2, joined[::-1])
+    inner, middle, outer = joined
+    split = patches.reshape(batch, -1, outer, middle, inner, outer, middle, inner, 3)
     return split.permute(0, 1, 2, 5, 3, 6, 4, 7, 8).flatten(6, 8).flatten(4, 5).flatten(2, 3)
 
 

@@ -187,9 +187,8 @@ def _(
 ) -> tuple[Tensor, Tensor, Tensor]:
     views, _, width = tokens.shape
     wide = torch.promote_types(tokens.dtype, torch.float32)
-    return tokens.new_empty((views, width), dtype=wide), *(
-        tokens.new_empty(views, dtype=wide) for _ in range(2)
-    )
+    raw, score = (tokens.new_empty(views, dtype=wide) for _ in range(2))
+    return tokens.new_empty((views, width), dtype=wide), raw, score
 
 
 def specs(workload: Workload) -> Iterator[KernelSpec]:

@@ -209,7 +209,7 @@ def specs(workload: Workload) -> Iterator[KernelSpec]:
     if workload.architecture < LEAST_ARCHITECTURE:
         return
     for spec in linear.specs(workload):
-        columns, depth = spec.constants["COLUMNS"], spec.constants["DEPTH"]
+        columns, depth = spec.sizes["columns"], spec.sizes["x_stride"]
         tile = linear_tile(workload.architecture, workload.rows, columns, depth, workload.dtype, "int8")
         x_type, _, *rest = spec.parameters
         blocks = {"BLOCK_ROWS": tile.rows, "BLOCK_COLUMNS": tile.columns, "BLOCK_DEPTH": tile.depth}

@@ -16,22 +16,22 @@ from crossiqa_edge.model.embedding import MultiLevelPatchEmbed
 HALF, BRAIN, SINGLE, DOUBLE = torch.float16, torch.bfloat16, torch.float32, torch.float64
 MEAN, STD = (0.5, 0.4, 0.3), (0.25, 0.2, 0.3)
 SIZE, TILE = 112, 16  # 49 patches, one in each tile
-WIDTH = 40
+WIDTH = 24  # one block of columns, not filled
 
 
-def module(levels, dtype=SINGLE):
+def module(levels, dtype=HALF, width=WIDTH):
     """The model's patch embedding, of 49 patches."""
     torch.manual_seed(0)
     if levels:
-        embedding = MultiLevelPatchEmbed(SIZE, 16, 3, WIDTH, levels=((2, 16), (2, 32)))
+        embedding = MultiLevelPatchEmbed(SIZE, 16, 3, width, levels=((2, 16), (2, 32)))
         for level in embedding.levels:
             torch.nn.init.normal_(level.bias)
     else:
-        embedding = PatchEmbed(SIZE, 16, 3, WIDTH)
+        embedding = PatchEmbed(SIZE, 16, 3, width)
     return embedding.requires_grad_(False).to(dtype)
 
 
-def pictures(batch=2, height=150, width=201, *, planes=False, seed=0):
+def pictures(batch=1, height=150, width=201, *, planes=False, seed=0):
     """uint8 RGB and None, or luma and chroma."""
     random = torch.Generator().manual_seed(seed)
     if not planes:
@@ -45,6 +45,7 @@ def operands(embedding, picture, chroma=None, corners=None, *, tile=TILE, prefix
     """What the operator takes, for the weights of ``embedding``."""
     parts = list(embedding.levels) if isinstance(embedding, MultiLevelPatchEmbed) else [embedding.proj]
     dtype, random = parts[0].weight.dtype, torch.Generator().manual_seed(1)
+    width = len(parts[-1].weight)
     if corners is None:
         corners = fragment_corners(*picture.shape[1:3], SIZE).expand(len(picture), -1, -1, -1)
     return Operands(
@@ -56,8 +57,8 @@ def operands(embedding, picture, chroma=None, corners=None, *, tile=TILE, prefix
         normaliser(MEAN, STD),
         [part.weight.flatten(1) for part in parts],
         [part.bias for part in parts],
-        torch.randn(WIDTH, generator=random).to(dtype) if prefix else None,
-        torch.randn(SIZE**2 // 256 + prefix, WIDTH, generator=random).to(dtype),
+        torch.randn(width, generator=random).to(dtype) if prefix else None,
+        torch.randn(SIZE**2 // 256 + prefix, width, generator=random).to(dtype),
     )
 
 
@@ -95,7 +96,7 @@ def check(values, embedding):
 @pytest.mark.parametrize("levels", [True, False])
 def test_the_reference_is_the_models_embedding_of_the_cpus_fragments(levels):
     embedding = module(levels, DOUBLE)
-    picture, _ = pictures()
+    picture, _ = pictures(2)
     views = torch.from_numpy(np.stack([fragments(one.numpy(), size=SIZE) for one in picture]))
     views = ((views / 255.0 - torch.tensor(MEAN)) / torch.tensor(STD)).permute(0, 3, 1, 2)
     values = operands(embedding, picture)
@@ -111,6 +112,13 @@ def test_the_reference_is_the_models_embedding_of_the_cpus_fragments(levels):
 def test_every_type_and_format(levels, planes, dtype):
     embedding = module(levels, dtype)
     check(operands(embedding, *pictures(planes=planes)), embedding)
+
+
+@pytest.mark.parametrize("levels", [True, False])
+def test_several_views_and_blocks_of_columns(levels):
+    """98 patches: a block of 16 has the last of one view and the first of the next."""
+    embedding = module(levels, width=40)
+    check(operands(embedding, *pictures(2)), embedding)
 
 
 @pytest.mark.parametrize("levels", [True, False])
