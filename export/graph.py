@@ -16,6 +16,7 @@ A ``Gemm`` bears the name of the layer that it is, ``blocks.0.mlp.fc1``, and so 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -167,7 +168,8 @@ def _class_attention(graph: _Graph, x: str, name: str, heads: int, tokens: int) 
         flat = graph.linear(asked, f"{name}.attn.{rows}", weight[span], bias[span])
         by_head = graph.reshape(flat, -1, 1 if rows == "q" else tokens, heads, width // heads)
         parts.append(graph.add("Transpose", by_head, perm=[0, 2, 1, 3]))
-    return _attention(graph, *parts, width)
+    query, key, value = parts
+    return _attention(graph, query, key, value, width)
 
 
 def _query_key_value(graph: _Graph, name: str, heads: int) -> tuple[Array, Array]:
@@ -263,7 +265,7 @@ class _Graph:
             self._constants[name] = numpy_helper.from_array(np.array(value, order="C"), name)
         return name
 
-    def add(self, operator: str, *inputs: str, name: str = "", **attributes: object) -> str:
+    def add(self, operator: str, *inputs: str, name: str = "", **attributes: Any) -> str:
         name = name or f"{operator.lower()}.{len(self._nodes)}"
         self._nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
         return name

@@ -12,6 +12,7 @@ to 0.8 points. So its weights are the sum of two float16 numbers, and the map is
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,7 +24,10 @@ SINGLE_OPERATORS = frozenset({"LayerNormalization", "Softmax"})
 FINAL_NORM = "norm"  # from this node on all is float32
 FIRST_LINEAR = "embedding.0"
 
-_TYPES = {TensorProto.FLOAT: ("float", np.float32), TensorProto.FLOAT16: ("half", np.float16)}
+_TYPES: dict[int, tuple[str, type[np.floating[Any]]]] = {
+    TensorProto.FLOAT: ("float", np.float32),
+    TensorProto.FLOAT16: ("half", np.float16),
+}
 
 
 def to_half(surgery: Surgery) -> onnx.ModelProto:
