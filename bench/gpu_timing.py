@@ -38,7 +38,10 @@ class CudaTimer:
     def __init__(self) -> None:
         size = torch.cuda.get_device_properties(torch.cuda.current_device()).L2_cache_size
         self._flush = torch.empty(_FLUSHES * size, dtype=torch.uint8, device="cuda")
-        self._start, self._end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        self._start, self._end = (
+            torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+            for _ in range(2)
+        )
 
     def __call__(self, call: Call) -> float:
         self._flush.zero_()
@@ -49,7 +52,7 @@ class CudaTimer:
         return float(self._start.elapsed_time(self._end))
 
     def record(self, call: Call) -> Call:
-        side = torch.cuda.Stream()
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(_WARM_UP):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -64,8 +65,8 @@ def kernel_cases(device: str, dtype: torch.dtype, *, compiled: bool = True) -> I
     """Every kernel at the shapes above, with inputs made on ``device`` when a case is reached."""
     for shape in ATTENTION_SHAPES:
         yield attention_case(*shape, device=device, dtype=dtype, compiled=compiled)
-    for shape in ROW_SHAPES:
-        yield from row_cases(*shape, device=device, dtype=dtype, compiled=compiled)
+    for rows, width in ROW_SHAPES:
+        yield from row_cases(rows, width, device=device, dtype=dtype, compiled=compiled)
     for rows, depth, columns, epilogue in LINEAR_SHAPES:
         yield int8_case(rows, depth, columns, device=device, dtype=dtype, compiled=compiled)
         yield linear_case(rows, depth, columns, epilogue, device=device, dtype=dtype, compiled=compiled)
@@ -89,8 +90,8 @@ def attention_case(
 
         return call
 
-    candidates = {OURS: lambda: lambda: attention(qkv)}
-    candidates |= {name: (lambda backend=backend: by(backend)) for name, backend in _SDPA.items()}
+    candidates: dict[str, Callable[[], Call]] = {OURS: lambda: lambda: attention(qkv)}
+    candidates |= {name: partial(by, backend) for name, backend in _SDPA.items()}
     return Case(
         "attention",
         {"batch": batch, "tokens": tokens, "heads": heads, "head_dim": dim},

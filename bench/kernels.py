@@ -13,6 +13,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timezone
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from time import perf_counter
@@ -71,7 +72,7 @@ def _prepared(case: Case) -> tuple[dict[str, Call], dict[str, str]]:
     calls: dict[str, Call] = {}
     failed: dict[str, str] = {}
     for name, prepare in case.candidates.items():
-        _attempt(name, lambda prepare=prepare: _called(prepare()), calls, failed)
+        _attempt(name, partial(_called, prepare), calls, failed)
     return calls, failed
 
 
@@ -81,7 +82,7 @@ def _recorded(calls: dict[str, Call], timer: Timer) -> tuple[dict[str, Call], di
     failed: dict[str, str] = {}
     for name, call in calls.items():
         if name != TUNED:
-            _attempt(name, lambda call=call: timer.record(call), graphs, failed)
+            _attempt(name, partial(timer.record, call), graphs, failed)
     return graphs, failed
 
 
@@ -92,7 +93,8 @@ def _attempt(name: str, make: Callable[[], Call], made: dict[str, Call], failed:
         failed[name] = " ".join(str(error).split())[:300]
 
 
-def _called(call: Call) -> Call:
+def _called(prepare: Callable[[], Call]) -> Call:
+    call = prepare()
     call()
     return call
 
@@ -112,7 +114,7 @@ def _distances(calls: dict[str, Call]) -> dict[str, float]:
 
 
 def _first(result: Any) -> torch.Tensor:
-    tensor = result[0] if isinstance(result, tuple) else result
+    tensor: torch.Tensor = result[0] if isinstance(result, tuple) else result
     return tensor.detach().double()
 
 

@@ -18,8 +18,10 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 import torch
+from timm.layers.attention import Attention
+from timm.layers.layer_scale import LayerScale
 from timm.layers.mlp import Mlp
-from timm.models.vision_transformer import Attention, Block, LayerScale
+from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from crossiqa_edge.errors import ConfigError
@@ -28,6 +30,7 @@ from crossiqa_edge.kernels.layer_norm import layer_norm
 from crossiqa_edge.kernels.linear import linear
 
 Model = TypeVar("Model", bound=nn.Module)
+Child = TypeVar("Child", bound=nn.Module)
 
 
 class FusedBlock(nn.Module):
@@ -35,6 +38,13 @@ class FusedBlock(nn.Module):
 
     ``block`` must be one that ``unfusable`` finds nothing wrong with.
     """
+
+    attn: Attention
+    mlp: Mlp
+    norm1: nn.LayerNorm
+    norm2: nn.LayerNorm
+    ls1: nn.Module
+    ls2: nn.Module
 
     def __init__(self, block: Block) -> None:
         super().__init__()
@@ -98,6 +108,8 @@ def unfusable(block: Block) -> str | None:
     if type(block) is not Block or type(attend) is not Attention or type(mlp) is not Mlp:
         return f"it is made of {type(block).__name__}, {type(attend).__name__} and {type(mlp).__name__}"
     optional = (getattr(attend, "norm", None), getattr(attend, "gate", None))  # older timm has neither
+    if not isinstance(mlp.fc1, nn.Linear):
+        return "its MLP is made of convolutions"
     idle = (attend.q_norm, attend.k_norm, mlp.norm, block.drop_path1, block.drop_path2, *optional)
     if not all(module is None or isinstance(module, nn.Identity) for module in idle):
         return "it normalises queries and keys, gates, or drops paths"
@@ -116,7 +128,7 @@ def _plain_norm(norm: nn.Module) -> bool:
     return isinstance(norm, nn.LayerNorm) and norm.weight is not None and norm.bias is not None
 
 
-def _children(model: nn.Module, kind: type[nn.Module]) -> Iterator[tuple[nn.Module, str, nn.Module]]:
+def _children(model: nn.Module, kind: type[Child]) -> Iterator[tuple[nn.Module, str, Child]]:
     """(parent, name, child) of every module of ``kind`` below ``model``, outermost only."""
     for name, child in model.named_children():
         if isinstance(child, kind):
@@ -126,7 +138,8 @@ def _children(model: nn.Module, kind: type[nn.Module]) -> Iterator[tuple[nn.Modu
 
 
 def _norm(norm: nn.LayerNorm, x: Tensor) -> Tensor:
-    return layer_norm(x, norm.weight, norm.bias, norm.eps)
+    normalised: Tensor = layer_norm(x, norm.weight, norm.bias, norm.eps)
+    return normalised
 
 
 def _scale(module: nn.Module) -> Tensor | None:
@@ -134,7 +147,7 @@ def _scale(module: nn.Module) -> Tensor | None:
 
 
 def _linear(
-    layer: nn.Linear,
+    layer: nn.Linear | nn.Conv2d,  # timm types an MLP's layers so; ``unfusable`` lets linear ones pass
     x: Tensor,
     *,
     scale: Tensor | None = None,
@@ -146,4 +159,5 @@ def _linear(
     if torch.is_autocast_enabled(x.device.type):
         dtype = torch.get_autocast_dtype(x.device.type)
         x, weight = x.to(dtype), weight.to(dtype)
-    return linear(x, weight, layer.bias, scale, residual, activation)
+    y: Tensor = linear(x, weight, layer.bias, scale, residual, activation)
+    return y

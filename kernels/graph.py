@@ -18,7 +18,7 @@ Capture = Callable[[Function, Tensor], tuple[Callable[[], None], Tensor]]
 
 def capture(function: Function, static: Tensor) -> tuple[Callable[[], None], Tensor]:
     """Record ``function(static)``: (replay, result). Replaying reads ``static`` and overwrites the result."""
-    side = torch.cuda.Stream(static.device)
+    side = torch.cuda.Stream(static.device)  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream(static.device))
     with torch.cuda.stream(side):
         for _ in range(_WARM_UP):

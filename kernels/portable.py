@@ -17,13 +17,14 @@ def spelt_out(program: ExportedProgram) -> ExportedProgram:
     What ``torch.onnx.export`` takes: it knows no operators of ours. Inference only.
     """
     operators = torch.ops.crossiqa
-    return program.run_decompositions(
+    spelt: ExportedProgram = program.run_decompositions(
         {
             operators.attention.default: _attention,
             operators.layer_norm.default: _layer_norm,
             operators.linear.default: linear_reference,
         }
     )
+    return spelt
 
 
 def _attention(qkv: Tensor, mask: Tensor | None, scale: float, save_log_sum: bool) -> tuple[Tensor, Tensor]:

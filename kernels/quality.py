@@ -7,11 +7,13 @@ which a CUDA graph (``crossiqa_edge.kernels.graph``) replays as one. Inference o
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.kernels.accelerate import accelerate
 from crossiqa_edge.kernels.embed import embed
 from crossiqa_edge.kernels.head import head
@@ -45,9 +47,11 @@ class FusedQuality(nn.Module):
         levels = _levels(encoder.patch_embed)
         self.weights = nn.ParameterList(_constant(weight.flatten(1), dtype) for weight, _ in levels)
         self.biases = nn.ParameterList(_constant(bias, dtype) for _, bias in levels)
-        device = encoder.pos_embed.device
+        device = next(encoder.parameters()).device
         mean, std = (tuple((value / 255).tolist()) for value in (model.normalise.mean, model.normalise.std))
         self.register_buffer("normaliser", normaliser(mean, std).to(device))
+        if encoder.cls_token is None or encoder.pos_embed is None:
+            raise ConfigError("the encoder needs a class token and position embeddings")
         self.register_buffer("class_token", encoder.cls_token.detach()[0, 0].to(dtype))
         self.register_buffer("position", encoder.pos_embed.detach()[0].to(dtype))
         slope_offset = torch.stack([model.calibration.slope, model.calibration.offset])
@@ -81,10 +85,11 @@ class FusedQuality(nn.Module):
         factors: Tensor | None = None,
     ) -> Tensor:
         """Tokens (B, 1 + P, width) before the first block; arguments as of ``embed``."""
-        return embed(
+        tokens: Tensor = embed(
             *(picture, chroma, factors, corners, tile, self.normaliser),
             *(list(self.weights), list(self.biases), self.class_token, self.position),
         )
+        return tokens
 
     def scored(self, tokens: Tensor) -> Tensor:
         """Tokens (B, 1 + P, width) after the last block -> score (B,), float32."""
@@ -93,10 +98,10 @@ class FusedQuality(nn.Module):
         return score
 
 
-def _levels(embedding: nn.Module) -> list[tuple[Tensor, Tensor]]:
+def _levels(embedding: Any) -> list[tuple[Tensor, Tensor]]:
     """(weight, bias) of each level, innermost first; the plain embedding is a convolution and has one."""
     if isinstance(embedding, MultiLevelPatchEmbed):
-        return [(level.weight, level.bias) for level in embedding.levels]
+        return [(level.weight, level.bias) for level in embedding.levels if isinstance(level, nn.Linear)]
     return [(embedding.proj.weight, embedding.proj.bias)]
 
 
