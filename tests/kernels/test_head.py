@@ -37,16 +37,25 @@ def torch_head(tokens, norm_weight, norm_bias, weight, bias, calibration, poolin
 
 
 def check(tokens, pooling="token"):
-    """Run the kernel; compare with float64, and torch in float32 with float64."""
+    """Run the kernel; compare with float64: the embedding as torch does in float32, the rest by its rounding.
+
+    A score is one number, and torch may be exact in one number by luck. So the sum that it comes from may be
+    wrong by 8 roundings of the size of what is summed; calibration multiplies that by 25 slope at most.
+    """
     values = parameters(tokens.shape[-1])
     with interpreted():
-        results = launch_head(tokens, *values, EPSILON, pooling)
-    torchs = torch_head(tokens.float(), *values, pooling)
+        embedding, raw, score = launch_head(tokens, *values, EPSILON, pooling)
+    torchs, _, _ = torch_head(tokens.float(), *values, pooling)
     exact = torch_head(tokens.double(), *(value.double() for value in values), pooling)
-    for result, torch_result, reference in zip(results, torchs, exact, strict=True):
-        assert_as_exact_as_torch(result, torch_result, reference, slack=3)  # short sums: one rounding counts
-    assert ((results[2] > 0) & (results[2] < 100)).all()
-    return results
+    assert_as_exact_as_torch(embedding, torchs, exact[0], slack=4)  # some last places: each rounding counts
+    _, _, weight, bias, (slope, _) = values
+    summed = (exact[0] * weight).abs().sum(1) + bias.abs()
+    allowed = 8 * torch.finfo(SINGLE).eps * summed
+    assert (raw.dtype, score.dtype) == (SINGLE, SINGLE)
+    assert ((raw - exact[1]).abs() <= allowed).all()
+    assert ((score - exact[2]).abs() <= 25 * slope * allowed + 4 * torch.finfo(SINGLE).eps * score).all()
+    assert ((score >= 0) & (score <= 100)).all()
+    return embedding, raw, score
 
 
 @pytest.mark.parametrize("pooling", ["token", "mean"])
@@ -120,7 +129,7 @@ def test_scores_at_the_ends_of_the_scale_stay_numbers():
             assert torch.equal(score, 100.0 * (slope * raw > 0))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10, deadline=None, derandomize=True)
 @given(
     views=st.integers(1, 4),
     tokens=st.integers(2, 40),

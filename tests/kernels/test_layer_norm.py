@@ -45,7 +45,8 @@ def check(branch, residual=None, scaled=False):
     typed = [value.to(stream.dtype) for value in (weight, bias)]
     torchs = F.layer_norm(stream, stream.shape[-1:], *typed, EPSILON).to(branch.dtype), stream
     for result, torch_result, reference in zip(results, torchs, exact, strict=True):
-        assert_as_exact_as_torch(result, torch_result, reference)
+        slack = 4 if result.dtype == SINGLE else 2  # of some last places, where each rounding counts
+        assert_as_exact_as_torch(result, torch_result, reference, slack=slack)
     return results
 
 
@@ -111,7 +112,7 @@ def test_nothing_beyond_rows_and_columns_is_used():
     check(surrounded[:5, :50], surrounded[:5, :50])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(
     rows=st.integers(1, 20),
     width=st.integers(1, 70),
