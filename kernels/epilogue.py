@@ -1,7 +1,7 @@
-"""What follows a matrix product before it is stored: y = residual + scale * GELU(y + bias), each part optional.
+"""What follows a matrix product before it is stored: residual + scale * GELU(product + bias).
 
-The accumulator stays in registers between these steps, so a transformer block saves a write and a read of
-the whole output for each of them. GELU is the exact one, with erf, as in timm.
+Each part is optional. The accumulator stays in registers between these steps, so a transformer block
+saves a write and a read of the whole output for each of them. GELU is the exact one, with erf, as in timm.
 """
 
 from __future__ import annotations
