@@ -16,6 +16,8 @@ from crossiqa_edge.kernels.spec import ALIGNMENT, KernelSpec, Workload
 from crossiqa_edge.kernels.targets import TARGETS, Target
 
 _THREADS_OF_A_WARP = 32
+_REGISTERS = 1 << 16  # of a multiprocessor, of every target
+_MOST_REGISTERS = 255  # that an instruction can name
 _PTX_TYPES = {"i32": "u32", "i64": "u64", "fp32": "f32"}  # and u64 for every pointer
 
 
@@ -59,7 +61,12 @@ def compile_kernel(spec: KernelSpec, target: Target) -> Compiled:
         raise MissingDependencyError("compiling kernels", "train") from error
     _check_spec(spec)
     source = ASTSource(spec.function, _signature(spec), dict(spec.constants), _hints(spec))
-    options = {"num_warps": spec.warps, "num_stages": spec.stages, "ptx_version": target.ptx_version}
+    options = {
+        "num_warps": spec.warps,
+        "num_stages": spec.stages,
+        "ptx_version": target.ptx_version,
+        "maxnreg": _register_limit(spec, target),
+    }
     with knobs.compilation.scope():
         knobs.compilation.disable_line_info = True  # it would name this machine's folders in every cubin
         try:
@@ -126,6 +133,17 @@ def build_pack(
                 )
             )
     return Pack(model, triton.__version__, tuple(kernels), tuple(uses), bytes(cubins))
+
+
+def _register_limit(spec: KernelSpec, target: Target) -> int | None:
+    """Registers a thread may have; None leaves it to ptxas.
+
+    For kernels that use tensor memory ptxas guesses a limit of its own (80 for attention, which needs 109)
+    and spills; it does not once it is told how many there are.
+    """
+    if target.matrix_instruction != "tcgen05.mma":
+        return None
+    return min(_MOST_REGISTERS, _REGISTERS // (_THREADS_OF_A_WARP * spec.warps))
 
 
 def _packed(compiled: Compiled, offset: int) -> PackedKernel:
