@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from crossiqa_edge.data.datasets.base import QualitySet
+from crossiqa_edge.data.datasets.base import QualitySet, Sample
 from crossiqa_edge.data.datasets.population import population
 from crossiqa_edge.imaging.sampling import Frame, Views, sample
 
@@ -51,7 +51,7 @@ class Judged:
     @classmethod
     def of(cls, quality_set: QualitySet, limit: int | None = None) -> Judged:
         """Load ``quality_set``, or ``limit`` of its samples spread evenly over it."""
-        samples: Sequence = quality_set.samples
+        samples: Sequence[Sample] = quality_set.samples
         if limit is not None and limit < len(samples):
             samples = [samples[i] for i in np.linspace(0, len(samples) - 1, limit).astype(int)]
         return cls(
