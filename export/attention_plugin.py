@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
+from types import GenericAlias
 from typing import Any
 
 from crossiqa_edge.errors import BackendError, MissingDependencyError
@@ -111,7 +112,7 @@ def register(plugin: Any, architecture: int) -> None:
         numbers[0] = plugin.SymInt32(qkv.shape_expr[1])
         return kernel.entry, kernel.ptx, launch, numbers
 
-    outputs = {"outputs": tuple[tensor]}
+    outputs = {"outputs": GenericAlias(tuple, (tensor,))}
     made = tuple[str, str, plugin.KernelLaunchParams, plugin.SymIntExprs]
     plugin.register(IDENTITY)(_annotated(describe, qkv=tensor, **attributes, result=tensor))
     plugin.autotune(IDENTITY)(
