@@ -6,7 +6,7 @@ from functools import cache
 
 import torch
 
-# A CPU tensor reaches a launcher only where the interpreter stands in for a GPU: Ampere, the plainest of them.
+# A CPU tensor reaches a launcher only where the interpreter stands in for a GPU: Ampere, the plainest one.
 STAND_IN_ARCHITECTURE = 80
 
 DTYPES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32"}
