@@ -5,7 +5,7 @@
 
 Tensor cores multiply int8 twice as fast as 16 bits; half of attention's products are Q K^T. The weights
 times V stay in 16 bits: weights span many orders of magnitude. A scale for each row costs no second pass,
-and keeps the attention of the shipped nano model above 50 dB (``tests/kernels/test_attention_int8.py``).
+and keeps the attention of the shipped nano model above 40 dB (``tests/kernels/test_attention_int8.py``).
 
 The same FLOPs and bytes as ``attention_forward.py``, a half of the FLOPs in int8.
 """
