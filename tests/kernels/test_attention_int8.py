@@ -93,7 +93,7 @@ def test_opcheck():
 
 
 def test_the_shipped_model_loses_little():
-    """What its own six layers see on degraded photographs is no harder than normal values, which keep 41 dB."""
+    """What its six layers see on degraded photographs is no harder than normal values, which keep 41 dB."""
     weights = Path(crossiqa_edge.__file__).parent / "weights" / "nano.safetensors"
     model, card = load(weights)
     photo = photo_like(0, 320, 480)
