@@ -7,13 +7,14 @@ not share one with the tests that compile. Here the decorated kernels stay as th
     with interpreted():
         out = attention_forward(qkv, ...)  # the launcher as a GPU would run it, CPU tensors
 
-Three habits of the interpreter (Triton 3.8) would hide faults, and are mended while the block lasts:
+Four habits of the interpreter (Triton 3.8) would hide faults, and are mended while the block lasts:
 
 - ``tl.dot`` takes the bits of bfloat16 operands for integers, arithmetic on bfloat16 does the same, and
   the conversion to bfloat16 truncates. Here dots are right, conversion rounds to nearest even, and
   arithmetic on bfloat16 is refused: kernels compute in float32.
 - loads and stores beyond a tensor pass unnoticed. Here every address that is not masked off must lie
   inside a tensor that was given to the kernel (inside its storage: canaries find the rest).
+- NaN becomes some integer or other, where a GPU's result is undefined. Here it is refused.
 - outputs that a kernel forgets to write hold whatever memory held. Here ``torch.empty`` is filled with NaN
   (integers: the largest value).
 """
@@ -153,6 +154,8 @@ def _mended_cast(builder: Any, source: TensorHandle, to: Any) -> TensorHandle:
     if pair == (tl.float32, tl.bfloat16):
         return _rounded(source.data)
     assert tl.bfloat16 not in pair or pair[0] == pair[1], f"the interpreter cannot convert {pair}"
+    if pair[0].is_floating() and to.scalar.is_int():
+        assert not np.isnan(source.data).any(), "NaN has no integer: on a GPU the result is undefined"
     return _cast(builder, source, to)
 
 

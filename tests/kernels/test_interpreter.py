@@ -80,6 +80,21 @@ def test_arithmetic_on_bfloat16_is_refused():
         _narrow_kernel[(1,)](torch.ones(64), narrow, SIZE=64, IN_BFLOAT=True)
 
 
+@triton.jit
+def _whole_kernel(values, whole, SIZE: tl.constexpr):
+    at = tl.arange(0, SIZE)
+    tl.store(whole + at, tl.load(values + at).to(tl.int8))
+
+
+def test_nan_does_not_become_an_integer():
+    whole = torch.zeros(4, dtype=torch.int8)
+    with interpreted():
+        _whole_kernel[(1,)](torch.tensor([-127.0, -0.9, 0.9, 127.0]), whole, SIZE=4)
+        assert whole.tolist() == [-127, 0, 0, 127]
+        with pytest.raises(InterpreterError, match="NaN has no integer"):
+            _whole_kernel[(1,)](torch.tensor([1.0, float("nan"), 0.0, 0.0]), whole, SIZE=4)
+
+
 def test_fresh_memory_is_poisoned_only_inside_the_block():
     with interpreted():
         assert torch.empty(100).isnan().all()
