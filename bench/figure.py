@@ -25,6 +25,7 @@ except ImportError as error:
 _SIZE = (8.0, 5.0)  # inches
 _DPI = 150
 _BUBBLE_PER_MB = 40.0  # area in square points
+_LEAST_SRCC = 0.02  # above and below: a difference that the probe cannot tell should not fill the plot
 _COLOURS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b", "#17becf")
 
 
@@ -47,8 +48,13 @@ def tradeoff_png(rows: Sequence[Row]) -> bytes:
     _label(axes, best)
     for backend, colour in colours.items():
         axes.scatter([], [], color=colour, label=backend)
-    axes.legend(loc="lower right", title="backend", frameon=False)
+    axes.legend(loc="best", title="backend", frameon=False)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
+    axes.margins(x=0.15)
+    accuracies = [srcc_of(row) for row in rows]
+    axes.set_ylim(min(accuracies) - _LEAST_SRCC, max(accuracies) + _LEAST_SRCC)
     axes.grid(alpha=0.25, which="both")
     axes.set_xlabel("milliseconds a picture, median, decoding included (log)")
     axes.set_ylabel(f"SRCC on {rows[0]['accuracy']['set']}")
