@@ -251,7 +251,7 @@ def _compared(plan: Plan, built: Path, reference: Infer) -> Acceptance | str:
     try:
         backend = open_backend(Artefact.open(built), plan.target.backend)
     except BackendError as error:
-        return str(error)
+        return str(error).removeprefix(f"{built}: ")  # a name that it has only until it is moved
     limits = LIMITS[plan.target.single if plan.recipe.precision == "fp32" else plan.recipe.precision]
     try:
         return accept(backend.infer, reference, plan.source.card, limits)
