@@ -15,10 +15,10 @@ from pathlib import Path
 import click
 
 from crossiqa_edge.atomic import write_text
+from crossiqa_edge.bench.subjects import Reading, Subject, encoder, scoring, untrained_encoder
 from crossiqa_edge.cli.console import complain, track
 from crossiqa_edge.cli.dataspec import open_spec
 from crossiqa_edge.cli.options import reading_options
-from crossiqa_edge.cli.subjects import Reading, Subject, encoder, scoring, untrained_encoder
 from crossiqa_edge.data.datasets.base import QualitySet
 from crossiqa_edge.errors import ConfigError, OutputError
 from crossiqa_edge.training.evaluate import Loading, evaluate, evaluate_probe

@@ -1,4 +1,4 @@
-"""What `crossiqa evaluate` measures: a graph, bare weights, or the features of a frozen encoder."""
+"""What is measured against opinion: a graph, bare weights, or the features of a frozen encoder."""
 
 from __future__ import annotations
 
