@@ -8,6 +8,8 @@ Names are imported when first used, so that ``import crossiqa_edge`` itself cost
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,12 @@ if TYPE_CHECKING:
     from crossiqa_edge.score import Score
     from crossiqa_edge.video.policy import Policy
     from crossiqa_edge.video.results import FrameScore, GapEvent
+
+# onnxruntime and OpenVINO report their use to their makers, the one by default since it came to Linux, the
+# other wherever `openvino-telemetry` is installed, and both look once, when they are imported. Whoever scores
+# a picture has not agreed to that. What was set or imported before is left as it is.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # as if it were not installed
 
 _HOMES = {
     "Artefact": "crossiqa_edge.runtime.artefact",
