@@ -22,6 +22,7 @@ from crossiqa_edge.training.recipe import FinetuneRecipe, Source
 from crossiqa_edge.training.sources import Draws, LabelledDraws, PopulationDraws
 
 _LARGEST_VALIDATION = 400
+_DEGRADED_BY = {"population": "kadid10k", "tid-population": "tid2013"}  # family of degradations of a set
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,11 @@ def _draws(
     recipe: FinetuneRecipe,
     cache: str | os.PathLike[str],
 ) -> Draws:
-    if source.data != "population":
+    if source.data not in _DEGRADED_BY:
         return LabelledDraws.of(training, recipe, cache)
     kept = {item.reference for item in training.samples}
     paths = [path for path in photographs(root) if path.relative_to(root).with_suffix("").as_posix() in kept]
-    return PopulationDraws.of(paths, recipe, cache)
+    return PopulationDraws.of(paths, recipe, cache, _DEGRADED_BY[source.data])
 
 
 def _validation(held_out: QualitySet, recipe: FinetuneRecipe, cache: str | os.PathLike[str]) -> Validation:

@@ -92,7 +92,7 @@ class LabelledDraws:
 
 @dataclass(frozen=True)
 class PopulationDraws:
-    """One photograph under several degradations, each labelled with its population MOS.
+    """One photograph under several degradations of one study, each labelled with its population MOS.
 
     The first two variants are two levels of one type, so that every draw holds a pair that differs in
     the level alone; the others are of any type. Labels decide which is better: opinion does not fall with
@@ -101,6 +101,7 @@ class PopulationDraws:
 
     pictures: PictureCache
     recipe: FinetuneRecipe
+    family: str = "kadid10k"
 
     @classmethod
     def of(
@@ -108,15 +109,16 @@ class PopulationDraws:
         photographs: Sequence[Path],
         recipe: FinetuneRecipe,
         cache: str | os.PathLike[str],
+        family: str,
     ) -> PopulationDraws:
         """Draws from pristine photographs, decoded once into ``cache``."""
-        return cls(PictureCache.of_files(cache, photographs), recipe)
+        return cls(PictureCache.of_files(cache, photographs), recipe, family)
 
     def draw(self, generator: np.random.Generator) -> Draw:
         picture = self.pictures[int(generator.integers(len(self.pictures)))]
         size = self.recipe.view_size
         # fragments need a picture to be spread over; a window needs its surroundings only
-        margin = MARGIN if self.recipe.fragment_share == 0.0 else size // 3
+        margin = MARGIN if self.recipe.fragment_share == 0.0 else size // 2
         content = np.ascontiguousarray(region(picture, generator, size, margin))
         views, scores, kinds = [], [], []
         for kind, level in self._kinds(generator):
@@ -127,7 +129,7 @@ class PopulationDraws:
         return Draw(np.stack(views), np.array(scores, np.float32), np.array(kinds, np.int64))
 
     def _kinds(self, generator: np.random.Generator) -> Iterable[tuple[Degradation, int]]:
-        known = every("kadid10k")
+        known = every(self.family)
         kinds = [known[i] for i in generator.integers(len(known), size=self.recipe.variants)]
         levels = [int(level) for level in generator.integers(1, LEVELS + 1, size=self.recipe.variants)]
         if self.recipe.variants > 1:

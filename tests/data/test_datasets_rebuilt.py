@@ -13,7 +13,13 @@ from PIL import Image
 from release_trees import picture, tag_of
 
 from crossiqa_edge.data.datasets.base import Sample
-from crossiqa_edge.data.datasets.population import opinions, photographs, population, population_mos
+from crossiqa_edge.data.datasets.population import (
+    opinions,
+    photographs,
+    population,
+    population_mos,
+    tid_population,
+)
 from crossiqa_edge.data.datasets.tid_kodak import tid_kodak, tid_kodak_root
 from crossiqa_edge.data.degradations import every, registry
 from crossiqa_edge.data.degradations.registry import Degradation
@@ -55,6 +61,18 @@ def test_only_what_people_were_asked_about_has_an_opinion() -> None:
         population_mos("jpeg", 0)
     with pytest.raises(ConfigError, match="unknown degradation 'jpg'"):
         population_mos("jpg", 1)
+    with pytest.raises(ConfigError, match="nobody was asked"):
+        population_mos("video_h264", 1)
+
+
+def test_tid2013_has_a_table_of_its_own_from_the_training_references() -> None:
+    """Of mos_with_names.txt, references 1 to 12: white noise and JPEG at their ends."""
+    table = opinions("tid2013")
+    assert sorted(table) == [(number, level) for number in range(1, 25) for level in range(1, 6)]
+    assert {opinion.n for opinion in table.values()} == {12}
+    assert table[1, 1].mean == pytest.approx(5.66, abs=0.005)
+    assert population_mos("tid_white_noise", 1) == pytest.approx(table[1, 1].mean / 9)
+    assert population_mos("tid_jpeg", 1) - population_mos("tid_jpeg", 5) > 0.3
 
 
 @pytest.fixture
@@ -71,6 +89,16 @@ def test_population_is_every_photograph_with_every_type_and_level(photos: Path) 
     assert len(opened) == 2 * 25 * 5
     assert {sample.reference for sample in opened.samples} == {"b", "sub/a"}
     assert all(sample.score == population_mos(*key(sample)) for sample in opened.samples)
+
+
+def test_the_population_of_tid2013_has_its_own_types_only(photos: Path) -> None:
+    opened = tid_population(photos)
+    assert opened.name == "TID2013 population MOS"
+    assert len(opened) == 2 * 16 * 5
+    assert all(sample.score == population_mos(*key(sample)) for sample in opened.samples)
+    assert opened.native_range == (0.0, 9.0)
+    with pytest.raises(ConfigError, match="'jpeg' is not a type of TID2013 population MOS"):
+        tid_population(photos, types=["jpeg"])
 
 
 def key(sample: Sample) -> tuple[str, int]:

@@ -123,13 +123,15 @@ def test_a_source_without_a_root_is_named(recipe, tmp_path, alone):
         finetune(recipe(), None, {}, tmp_path, alone)
 
 
-def test_population_draws_hold_two_levels_of_one_type(recipe, photos, tmp_path):
-    draws = PopulationDraws.of(sorted(photos.iterdir()), recipe(), tmp_path)
+@pytest.mark.parametrize("family", ["kadid10k", "tid2013"])
+def test_population_draws_hold_two_levels_of_one_type(recipe, photos, tmp_path, family):
+    draws = PopulationDraws.of(sorted(photos.iterdir()), recipe(), tmp_path, family)
     for seed in range(20):
         generator = np.random.default_rng(seed)
         first, second = list(draws._kinds(generator))[:2]
         assert first[0].name == second[0].name
         assert first[1] != second[1]
+        assert first[0].family == family
     drawn = draws.draw(np.random.default_rng(0))
     assert drawn.views.shape == (4, 32, 32, 3)
     for score, kind in zip(drawn.scores, drawn.kinds, strict=True):

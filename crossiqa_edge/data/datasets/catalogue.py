@@ -24,6 +24,7 @@ _LOADERS = {  # name: (module, function in it)
     "folder": ("folder_csv", "folder_csv"),
     "tid-kodak": ("tid_kodak", "tid_kodak_root"),
     "population": ("population", "population"),
+    "tid-population": ("population", "tid_population"),
 }
 NAMES = tuple(_LOADERS)
 
