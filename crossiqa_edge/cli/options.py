@@ -134,7 +134,7 @@ def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
             default="auto",
             show_default=True,
             metavar="DEVICE",
-            help="What decodes: auto, software, or a device type of FFmpeg (cuda, vaapi), used or refused.",
+            help="What decodes: auto, software, v4l2m2m, or a device type of FFmpeg (cuda, vaapi).",
         ),
     )
 

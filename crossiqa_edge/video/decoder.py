@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import av
 from av.error import FFmpegError
 
 from crossiqa_edge.errors import ConfigError, InputError
+from crossiqa_edge.video import v4l2
 from crossiqa_edge.video.address import Address
 from crossiqa_edge.video.redact import redact
 
@@ -21,14 +23,47 @@ SOFTWARE, AUTO = "software", "auto"
 _SIGNS = {"cuda": "/dev/nvidiactl", "vaapi": "/dev/dri/renderD128", "videotoolbox": "/System/Library"}
 
 
+class Decoder(Protocol):
+    """From packets to frames."""
+
+    def decode(self, packet: Any) -> list[Any]:
+        """The frames that come out after ``packet``; None brings out the last."""
+
+    def restart(self) -> None:
+        """Forget what was decoded: after a seek, packets go on from another place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open input container, the decoder of its video, and which one that is and why, in words."""
+
+    container: Any
+    decoder: Decoder
+    how: str
+
+
+class _StreamDecoder:
+    """The decoder that PyAV opens with the stream, in software or on one of FFmpeg's devices."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def decode(self, packet: Any) -> list[Any]:
+        frames: list[Any] = self._stream.decode(packet)
+        return frames
+
+    def restart(self) -> None:
+        """PyAV flushes it when it seeks."""
+
+
 def open_container(
     address: Address, *, hardware: str, timeout: float, threads: int | None, low_delay: bool
-) -> tuple[Any, str]:
-    """An open input container, and what decodes its video, and why that, in words.
+) -> Opened:
+    """Open ``address`` and a decoder of its video.
 
     Args:
-        hardware: ``software``, ``auto`` (hardware where it is found and works), or a device type of FFmpeg
-            such as ``cuda`` or ``vaapi``, which is then used or refused.
+        hardware: ``software``, ``auto`` (hardware where it is found and works), ``v4l2m2m``, or a device type
+            of FFmpeg such as ``cuda`` or ``vaapi``; a named one is used or refused.
         timeout: seconds to wait for a connection, and later for data.
         threads: of a software decoder; None leaves it to FFmpeg.
         low_delay: decode slices rather than frames in parallel: slower on most streams, delays no frame.
@@ -39,19 +74,19 @@ def open_container(
     """
     device, why = _choice(hardware)
     if device is not None:
-        container, trouble = _attempt(address, timeout, device)
-        if container is not None:
-            return container, f"{_video(container, address).codec_context.name} on {device}, {why}"
+        opened, trouble = _attempt(address, timeout, device, why)
+        if opened is not None:
+            return opened
         why = f"{device} does not decode it ({trouble})"
         if hardware != AUTO:
             raise InputError(f"{address.name}: {why}; decode in software")
-    container, trouble = _attempt(address, timeout, None)
-    if container is None:
+    opened, trouble = _attempt(address, timeout, None, why)
+    if opened is None:
         raise InputError(f"{address.name}: cannot be opened ({trouble}); check that it is a video, and whole")
-    context = _video(container, address).codec_context
+    context = opened.container.streams.video[0].codec_context
     context.thread_type = "SLICE" if low_delay else "AUTO"
     context.thread_count = threads or 0
-    return container, f"{context.name} in software, {why}"
+    return opened
 
 
 def said(error: Exception) -> str:
@@ -60,21 +95,30 @@ def said(error: Exception) -> str:
     return redact(" ".join(words.split()))
 
 
-def _attempt(address: Address, timeout: float, device: str | None) -> tuple[Any | None, str]:
-    """An open container, or None and the reason.
+def _attempt(address: Address, timeout: float, device: str | None, why: str) -> tuple[Opened | None, str]:
+    """``address`` opened for decoding on ``device``, None for software; or None and the reason.
 
     FFmpeg's own error, which names the whole URL, goes no further: not even as another error's cause.
     """
     more: dict[str, Any] = {}
     limits = (timeout, timeout)
     try:
-        if device is not None:
+        if device is not None and device != v4l2.V4L2:
             from av.codec.hwaccel import HWAccel
 
             more["hwaccel"] = HWAccel(device, allow_software_fallback=False)
         options = dict(address.options)
-        return av.open(address.target, format=address.format, options=options, timeout=limits, **more), ""
+        container = av.open(address.target, format=address.format, options=options, timeout=limits, **more)
     except (FFmpegError, OSError, RuntimeError, ValueError) as error:
+        return None, said(error)
+    stream = _video(container, address)
+    codec = f"{stream.codec_context.name} {'in' if device is None else 'on'} {device or SOFTWARE}, {why}"
+    if device != v4l2.V4L2:
+        return Opened(container, _StreamDecoder(stream), codec), ""
+    try:
+        return Opened(container, v4l2.V4l2Decoder(container, stream), codec), ""
+    except (InputError, FFmpegError, OSError, ValueError) as error:
+        container.close()
         return None, said(error)
 
 
@@ -100,13 +144,17 @@ def _choice(hardware: str) -> tuple[str | None, str]:
     for device, sign in _SIGNS.items():
         if device in offered and Path(sign).exists():
             return device, f"found {sign}"
+    found = v4l2.sign() if v4l2.V4L2 in offered else None
+    if found is not None:
+        return v4l2.V4L2, f"found {found}"
     return None, f"no hardware decoder found on this {sys.platform} machine"
 
 
 def _offered() -> set[str]:
-    """Device types that this PyAV was built with; none before PyAV 14, which brought them."""
+    """What this PyAV was built with; no device types before PyAV 14, which brought them."""
+    codecs = {v4l2.V4L2} if v4l2.offered() else set()
     try:
         from av.codec.hwaccel import hwdevices_available
     except ImportError:
-        return set()
-    return set(hwdevices_available())
+        return codecs
+    return codecs | set(hwdevices_available())

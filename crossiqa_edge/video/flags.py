@@ -9,15 +9,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from crossiqa_edge.imaging.flags import BLACK, Luma
 from crossiqa_edge.imaging.sampling import ALIGNMENT, MIN_SIDE, Views
 from crossiqa_edge.video.frames import VideoFrame
 
-Luma = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]  # top, left, bottom, right; pixels
-
-_BLACK = 16  # luma of what counts as black, with room for a codec's noise
-_BLACK_SHARE = 0.98  # of the points; a channel's logo may stay
-_FLAT_DEVIATION = 1.5  # luma; the noise of a codec on a uniform field stays below
 
 # A cut: the picture changes by much, by much more than it did lately, and in its brightnesses too, which
 # a fast pan over detail leaves as they are.
@@ -30,16 +26,6 @@ _MEMORY = 0.2  # share of the newest change in the running mean
 _LEAST_BAR = 0.03  # of the side; thinner dark edges are left-overs of scaling, not bars
 _UNEVEN = 0.04  # of the side, by which two bars may differ
 _POINTS = 128  # of a line, that decide whether it is black
-
-
-def is_black(luma: Luma) -> bool:
-    """Whether nearly the whole frame is black."""
-    return bool(np.count_nonzero(luma <= _BLACK) >= _BLACK_SHARE * luma.size)
-
-
-def is_flat(luma: Luma) -> bool:
-    """Whether the frame is one uniform field."""
-    return bool(luma.std() < _FLAT_DEVIATION)
 
 
 class Freeze:
@@ -122,7 +108,7 @@ class Bars:
 
 def _dark_edges(luma: Luma) -> bool:
     edges = ((luma[0], luma[-1]), (luma[:, 0], luma[:, -1]))
-    return any(first.max() <= _BLACK and last.max() <= _BLACK for first, last in edges)
+    return any(first.max() <= BLACK and last.max() <= BLACK for first, last in edges)
 
 
 def _inside_bars(frame: VideoFrame) -> Box:
@@ -138,7 +124,7 @@ def _inside_bars(frame: VideoFrame) -> Box:
 def _between_bars(brightest: Luma) -> tuple[int, int]:
     """Where the picture begins and ends along a side, given each line's brightest point."""
     length = len(brightest)
-    lit = np.flatnonzero(brightest > _BLACK)
+    lit = np.flatnonzero(brightest > BLACK)
     if not len(lit):
         return 0, length
     before, after = int(lit[0]), length - 1 - int(lit[-1])

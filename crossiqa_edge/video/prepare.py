@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from time import perf_counter
 
+from crossiqa_edge.imaging.flags import is_black, is_flat
 from crossiqa_edge.imaging.sampling import Views
 from crossiqa_edge.runtime.scorer import Scorer
 from crossiqa_edge.score import Score
-from crossiqa_edge.video.flags import Bars, Cuts, Freeze, is_black, is_flat
+from crossiqa_edge.video.flags import Bars, Cuts, Freeze
 from crossiqa_edge.video.frames import VideoFrame
 from crossiqa_edge.video.results import FrameScore
 

@@ -69,9 +69,10 @@ class Reading:
         self._kind = address.kind
         self._until = 0.0
         self._suspects: set[int] = set()  # time stamps of packets that arrived damaged
-        self._container, decoder = open_container(
+        opened = open_container(
             address, hardware=hardware, timeout=timeout, threads=threads, low_delay=address.kind != FILE
         )
+        self._container, self._decoder = opened.container, opened.decoder
         try:
             self._stream = self._container.streams.video[0]
             self.indexed = self._container.format.name in _INDEXED
@@ -79,7 +80,7 @@ class Reading:
             first = self._begin(address)
             if start and self._container.duration and self.origin is not None:
                 first = self._sought(address, start, self.origin) or first
-            self.facts = self._facts(first, address, decoder)
+            self.facts = self._facts(first, address, opened.how)
         except BaseException:
             self._container.close()
             raise
@@ -131,6 +132,7 @@ class Reading:
         try:
             ticks = int(stamp / float(self._stream.time_base))
             self._container.seek(ticks, stream=self._stream, backward=True)
+            self._decoder.restart()
         except (FFmpegError, OSError, ValueError):
             return False
         return True
@@ -170,7 +172,7 @@ class Reading:
                 self._suspects.add(packet.pts)
             start = perf_counter()
             try:
-                frames = self._stream.decode(packet)
+                frames = self._decoder.decode(packet)
             except (FFmpegError, OSError, ValueError):  # a damaged packet: the next may be sound
                 frames = [None]
             spent += perf_counter() - start

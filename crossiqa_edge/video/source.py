@@ -41,7 +41,7 @@ def open_source(
         source: see ``crossiqa_edge.video.address.address_of``.
         start: seek to the key frame before so many seconds, where the source allows it; frames are
             counted from there.
-        hardware: ``software``, ``auto``, or a device type of FFmpeg (``cuda``, ``vaapi``);
+        hardware: ``software``, ``auto``, ``v4l2m2m``, or a device type of FFmpeg (``cuda``, ``vaapi``);
             ``facts.decoder`` says what came of it.
         threads: of a software decoder; None leaves it to FFmpeg.
         timeout: seconds to wait for a connection, and for data.
