@@ -1,16 +1,18 @@
 """docs/benchmarks.md from a folder of results: ``python -m crossiqa_edge.bench.document FOLDER``.
 
 The folder is what ``make bench`` leaves: ``points.jsonl``, ``roofline.md``, ``scaling.md``, ``peers.md`` and
-the plots. Parts that are absent are said to be absent.
+the plots; with a GPU also ``kernels.jsonl``. Parts that are absent are said to be absent.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 from crossiqa_edge.bench.comparison import compare_runs
+from crossiqa_edge.bench.kernel_table import as_markdown
 from crossiqa_edge.bench.report import report_markdown
 from crossiqa_edge.bench.rows import Row, latest_run, read
 from crossiqa_edge.bench.tables import change_cells, markdown
@@ -41,15 +43,27 @@ Inference alone, views in memory (`crossiqa bench roofline`):
 
 {roofline}
 
+Each kernel against what memory and tensor cores of a GPU reach (`python -m crossiqa_edge.bench.kernels`,
+column "of the roof"; [kernels.md](kernels.md)):
+
+{kernels}
+
 ## Scaling
 
 `crossiqa bench scaling`: measured medians, the law that theory expects, and how far it is off at most.
 
 {scaling}
 {curves}
-## Classical metrics
+## Peers
 
-`crossiqa bench peers`, the same pictures in the same run; their packages must be installed by hand:
+`crossiqa bench peers`, the same pictures in the same run. The packages of the classical metrics must be
+installed by hand; without one, `crossiqa bench peers` says how. NIQE is that of `basicsr`, with its authors'
+parameters: on the five distorted pictures for which pyiqa publishes what the authors' own program gives, it is
+within 1.5 % of that. The NIQE of `scikit-video` 1.1.11 gives up to four times as much there, and is not used.
+
+Backbones are untrained: they stand for what another network of that size would cost, and have no accuracy.
+They run as ONNX in onnxruntime with our settings, on the same views. `--pyiqa NAME` adds a metric of pyiqa where
+that is installed; the way to it is tested against a stand-in, for pyiqa's weights could not be fetched here.
 
 {peers}
 
@@ -72,6 +86,7 @@ def page(folder: Path) -> str:
         picture=_image(folder, "tradeoff.png", "Accuracy against milliseconds a picture"),
         again=_again(rows),
         roofline=_part(folder / "roofline.md"),
+        kernels=_kernels(folder / "kernels.jsonl"),
         scaling=_part(folder / "scaling.md"),
         curves=_image(folder, "scaling.png", "Measured costs beside their laws"),
         peers=_part(folder / "peers.md"),
@@ -89,6 +104,13 @@ def _again(rows: list[Row]) -> str:
 
 def _part(path: Path) -> str:
     return path.read_text(encoding="utf-8").rstrip() + "\n" if path.is_file() else _ABSENT
+
+
+def _kernels(path: Path) -> str:
+    if not path.is_file():
+        return _ABSENT
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return as_markdown(latest_run(rows)) + "\n"
 
 
 def _image(folder: Path, name: str, words: str) -> str:

@@ -247,14 +247,24 @@ def roofline(models: tuple[str, ...], backend: str, batches: tuple[int, ...], se
 @click.option("--data", metavar="NAME=PATH", help="Data set to compare on.  [default: the built-in probe]")
 @click.option("--limit", type=click.IntRange(min=3), help="Use that many of its pictures, evenly spread.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True)
-def peers(model: str, data: str | None, limit: int | None, seconds: float) -> None:
-    """Our model beside classical metrics whose packages are installed: the same pictures, one run."""
-    from crossiqa_edge.bench.peers import PEERS, installed, measure_peers
+@click.option(
+    "--pyiqa",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Also this metric of pyiqa, which may fetch its weights; repeat.",
+)
+def peers(model: str, data: str | None, limit: int | None, seconds: float, names: tuple[str, ...]) -> None:
+    """Our model beside others whose packages are installed: the same pictures, one run.
+
+    Classical metrics have an accuracy and a latency, untrained backbones of about our size a latency alone.
+    Metrics that take half a second a picture make it minutes: --limit helps.
+    """
+    from crossiqa_edge.bench.peers import METRICS, NETWORKS, measure_peers, opened, pyiqa
     from crossiqa_edge.bench.tables import markdown
     from crossiqa_edge.runtime.scorer import Scorer
 
-    present = installed()
-    for peer in PEERS:
-        if peer not in present:
-            complain(f"left out: {peer.name}, not installed; pip install {peer.package}")
-    click.echo(markdown(measure_peers(Scorer.load(model), judged_pictures(data, limit), seconds, present)))
+    ready, absent = opened([*METRICS, *map(pyiqa, names), *NETWORKS])
+    for reason in absent:
+        complain(f"left out: {reason}")
+    click.echo(markdown(measure_peers(Scorer.load(model), judged_pictures(data, limit), seconds, ready)))

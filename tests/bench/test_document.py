@@ -21,7 +21,23 @@ def test_two_runs_and_their_parts_make_the_page(tmp_path):
     assert "slower" in text
     assert "scaling.png" in text
     assert "tradeoff.png" not in text
-    assert text.count("Not measured in this run.") == 2  # scaling and peers
+    assert text.count("Not measured in this run.") == 3  # kernels, scaling and peers
+
+
+def test_kernels_on_a_gpu_stand_with_the_roofline(tmp_path):
+    append(tmp_path / "points.jsonl", [row()])
+    kernel = {
+        **{"run": "k", "device": "A GPU", "architecture": "sm_90", "cuda": "13.0", "commit": "abc"},
+        **{"kernel": "layer_norm", "shape": {"tokens": 197}, "candidate": "ours", "mode": "graph"},
+        **{"p50_ms": 0.01, "p95_ms": 0.02, "roof_share": 0.625, "distance": 0.0},
+        **{"ratio_to_ours": None, "ratio_interval": None},
+    }
+    append(tmp_path / "kernels.jsonl", [{**kernel, "run": "older", "roof_share": 0.1}, kernel])
+    text = page(tmp_path)
+    assert "Measured on A GPU (sm_90)" in text
+    assert "layer_norm tokens 197" in text
+    assert "62 %" in text
+    assert "10 %" not in text
 
 
 def test_no_results_no_page(tmp_path, capsys):
