@@ -58,12 +58,14 @@ column "of the roof"; [kernels.md](kernels.md)):
 
 `crossiqa bench peers`, the same pictures in the same run. The packages of the classical metrics must be
 installed by hand; without one, `crossiqa bench peers` says how. NIQE is that of `basicsr`, with its authors'
-parameters: on the five distorted pictures for which pyiqa publishes what the authors' own program gives, it is
-within 1.5 % of that. The NIQE of `scikit-video` 1.1.11 gives up to four times as much there, and is not used.
+parameters: on the five distorted pictures for which pyiqa publishes what the authors' own program gives, it
+is within 1.5 % of that. The NIQE of `scikit-video` 1.1.11 gives up to four times as much there, and is not
+used.
 
 Backbones are untrained: they stand for what another network of that size would cost, and have no accuracy.
-They run as ONNX in onnxruntime with our settings, on the same views. `--pyiqa NAME` adds a metric of pyiqa where
-that is installed; the way to it is tested against a stand-in, for pyiqa's weights could not be fetched here.
+They run as ONNX in onnxruntime with our settings, on the same views. `--pyiqa NAME` adds a metric of pyiqa
+where that is installed; the way to it is tested against a stand-in, for pyiqa's weights could not be fetched
+here.
 
 {peers}
 
