@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from crossiqa_edge.errors import BackendError
+from crossiqa_edge.errors import BackendError, MissingDependencyError
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -46,7 +46,11 @@ class CudaRuntime:
     """``Cuda`` over NVIDIA's own bindings (the package ``cuda-bindings``)."""
 
     def __init__(self) -> None:
-        from cuda.bindings import runtime
+        """Nothing is opened yet; MissingDependencyError without the ``cuda`` extra."""
+        try:
+            from cuda.bindings import runtime
+        except ImportError as error:
+            raise MissingDependencyError("using the GPU's memory", "cuda") from error
 
         self._runtime: Any = runtime
         self._undo: list[tuple[Callable[..., Any], Any]] = []

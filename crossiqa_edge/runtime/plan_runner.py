@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ import numpy.typing as npt
 from crossiqa_edge.errors import BackendError
 from crossiqa_edge.imaging.sampling import Views
 from crossiqa_edge.runtime.cuda import Cuda
+from crossiqa_edge.runtime.device_array import device_array
 
 SLOTS = 2  # one computes, one is filled
 _FLOAT_BYTES = 4
@@ -174,28 +175,16 @@ def chunks(total: int, most: int) -> Iterator[tuple[int, int]]:
 
 
 def device_views(views: object, size: int) -> DeviceViews | None:
-    """``views`` as they lie on the GPU, None if they do not; read by the CUDA array interface, version 3.
+    """``views`` as they lie on the GPU, None if they do not.
 
     Raises:
         BackendError: on the GPU, but not uint8 (V, ``size``, ``size``, 3) with V >= 1, or not contiguous.
     """
-    found: dict[str, Any] | None = getattr(views, "__cuda_array_interface__", None)
+    found = device_array(views)
     if found is None:
         return None
-    shape: Sequence[int] = found["shape"]
-    row = size * 3
-    contiguous = (row * size, row, 3, 1)
-    if (
-        found["typestr"] not in ("|u1", "<u1")
-        or len(shape) != 4
-        or shape[0] < 1
-        or tuple(shape[1:]) != (size, size, 3)
-    ):
-        raise BackendError(
-            f"views on the GPU are uint8 (1 or more, {size}, {size}, 3), these are {found['typestr']} "
-            f"{tuple(shape)}"
-        )
-    strides = found.get("strides")
-    if strides is not None and tuple(strides) != contiguous:
+    if not found.is_uint8 or found.shape[1:] != (size, size, 3) or found.shape[0] < 1:
+        raise BackendError(f"views on the GPU are uint8 (1 or more, {size}, {size}, 3), these are {found}")
+    if not found.contiguous:
         raise BackendError("views on the GPU must be contiguous; call .contiguous() first")
-    return DeviceViews(int(found["data"][0]), int(shape[0]), found.get("stream"))
+    return DeviceViews(found.address, found.shape[0], found.stream)

@@ -20,6 +20,7 @@ from crossiqa_edge import weights
 from crossiqa_edge.card import ModelCard
 from crossiqa_edge.errors import ConfigError, InputError
 from crossiqa_edge.imaging.decode import MAX_PIXELS, Source, decode, name_of
+from crossiqa_edge.imaging.flags import picture_flags
 from crossiqa_edge.imaging.sampling import SAMPLINGS, Frame, Views, sample
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.backend import Backend, Scores
@@ -28,6 +29,7 @@ from crossiqa_edge.score import Score
 
 if TYPE_CHECKING:
     from crossiqa_edge.imaging.yuv import Planes
+    from crossiqa_edge.runtime.device_array import OnDevice
     from crossiqa_edge.video.feed import Feed
     from crossiqa_edge.video.frames import FrameSource
     from crossiqa_edge.video.pipeline import Stream
@@ -39,9 +41,10 @@ _DECODERS = min(4, os.cpu_count() or 1)
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """The views of one picture and the milliseconds they took."""
+    """The views of one picture, what speaks against scoring it, and the milliseconds that both took."""
 
     views: Views
+    flags: tuple[str, ...]
     timings: dict[str, float]
 
 
@@ -144,7 +147,7 @@ class Scorer:
 
         return stream(self, source, policy)
 
-    def push(self, picture: Frame | Planes, pts: float) -> FrameScore:
+    def push(self, picture: Frame | Planes | OnDevice, pts: float) -> FrameScore:
         """Score the next frame of a stream that somebody else captures; see ``crossiqa_edge.video.feed``.
 
         One scorer has one such stream. For several cameras, make a ``Feed(scorer)`` for each.
@@ -159,6 +162,8 @@ class Scorer:
 
     def close(self) -> None:
         """Give back what the model holds."""
+        if "_feed" in self.__dict__:  # only where something was pushed
+            self._feed.close()
         self.backend.close()
 
     def __enter__(self) -> Scorer:
@@ -177,8 +182,9 @@ class Scorer:
             views = sample(frame, self.sampling, size=self.card.view_size, crops=self.crops)
         except InputError as error:
             raise InputError(f"{name_of(source)}: {error}") from error
-        sampled = perf_counter()
-        return _Prepared(views, {"decode": 1e3 * (decoded - start), "sample": 1e3 * (sampled - decoded)})
+        flags = picture_flags(frame.shape[:2], views)
+        timings = {"decode": 1e3 * (decoded - start), "sample": 1e3 * (perf_counter() - decoded)}
+        return _Prepared(views, flags, timings)
 
     def _attempt(self, source: Source) -> _Prepared | InputError:
         try:
@@ -220,21 +226,23 @@ class Scorer:
         per_view = 1e3 * (perf_counter() - start) / len(views)
         ends = np.cumsum([len(picture.views) for picture in pictures])
         return [
-            self.pool(part, {**picture.timings, "infer": per_view * len(part)})
+            self.pool(part, {**picture.timings, "infer": per_view * len(part)}, picture.flags)
             for picture, part in zip(pictures, np.split(raw, ends[:-1]), strict=True)
         ]
 
-    def pool(self, raw: Scores, timings: Mapping[str, float]) -> Score:
+    def pool(self, raw: Scores, timings: Mapping[str, float], flags: tuple[str, ...] = ()) -> Score:
         """The score of one picture out of those of its views, float32 (V,)."""
         value = float(raw.mean(dtype=np.float64))
-        half = self.card.interval_half_width
         return Score(
             value=value,
-            interval=None if half is None else (max(value - half, 0.0), min(value + half, 100.0)),
+            interval=self.card.interval(value),
             raw=tuple(map(float, raw)),
             model=self.card.identity,
             backend=self.backend.describe,
             timings=timings,
+            flags=flags,
+            percentile=self.card.percentile(value),
+            reference=self.card.reference_set,
         )
 
 

@@ -1,10 +1,8 @@
 """Staging, graphs and the ring of slots, on a device that does everything as late as it may."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
-from fake_cuda import FakeCuda, MeanContext
+from fake_cuda import FakeCuda, MeanContext, on_device
 
 from crossiqa_edge.errors import BackendError
 from crossiqa_edge.runtime.plan_runner import PlanRunner, batch_sizes, chunks, device_views
@@ -61,7 +59,7 @@ def test_padding_is_not_scored_as_views(runner):
 
 def test_views_on_the_device_are_copied_from_there(runner):
     views = some_views(9)
-    found = device_views(as_device_array(views), SIZE)
+    found = device_views(on_device(views), SIZE)
     np.testing.assert_allclose(runner.run(found), expected(views), rtol=1e-5)
 
 
@@ -101,24 +99,13 @@ def test_chunks_cover_everything_once():
     assert list(chunks(6, 6)) == [(0, 6)]
 
 
-def as_device_array(views, **changes):
-    interface = {
-        "shape": views.shape,
-        "typestr": "|u1",
-        "data": (views.ctypes.data, False),
-        "strides": None,
-        "version": 3,
-    }
-    return SimpleNamespace(__cuda_array_interface__={**interface, **changes})
-
-
 class TestDeviceViews:
     def test_what_is_not_on_the_device_is_left_alone(self):
         assert device_views(some_views(1), SIZE) is None
 
     def test_address_count_and_stream(self):
         views = some_views(3)
-        found = device_views(as_device_array(views, stream=2), SIZE)
+        found = device_views(on_device(views, stream=2), SIZE)
         assert (found.address, found.count, found.stream) == (views.ctypes.data, 3, 2)
 
     @pytest.mark.parametrize(
@@ -133,10 +120,10 @@ class TestDeviceViews:
     )
     def test_refuses_other_types_and_shapes(self, change):
         with pytest.raises(BackendError, match="uint8"):
-            device_views(as_device_array(some_views(3), **change), SIZE)
+            device_views(on_device(some_views(3), **change), SIZE)
 
     def test_refuses_what_is_not_contiguous(self):
         views = some_views(2)
-        assert device_views(as_device_array(views, strides=views.strides), SIZE)
+        assert device_views(on_device(views, strides=views.strides), SIZE)
         with pytest.raises(BackendError, match="contiguous"):
-            device_views(as_device_array(views, strides=views[:, ::-1].strides), SIZE)
+            device_views(on_device(views, strides=views[:, ::-1].strides), SIZE)

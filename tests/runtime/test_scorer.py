@@ -224,3 +224,20 @@ def test_frames_do_not_wait_in_memory_for_their_turn(scorer, photo, monkeypatch)
 def test_the_pixel_limit_reaches_the_decoder(tiny_onnx, photo):
     with pytest.raises(InputError, match="more than the limit"):
         Scorer.load(tiny_onnx, max_pixels=photo.shape[0] * photo.shape[1] - 1).score(png(photo))
+
+
+def test_flags_interval_and_percentile_come_from_picture_and_card(make_onnx):
+    path = make_onnx(
+        interval_half_widths=(5.0, 20.0),
+        interval_edges=(50.0,),
+        reference_set="ramp",
+        reference_scores=tuple(float(value) for value in range(0, 101, 20)),
+    )
+    scorer = Scorer.load(path)
+    photo = photo_like(3, 300, 300)
+    dark, bright = scorer.score(photo // 4), scorer.score(128 + photo // 2)
+    assert dark.interval == pytest.approx((dark.value - 5, dark.value + 5))
+    assert bright.interval == pytest.approx((bright.value - 20, min(bright.value + 20, 100)))
+    assert (dark.percentile, dark.reference, dark.flags) == (pytest.approx(dark.value), "ramp", ())
+    assert scorer.score(np.full((300, 300, 3), 90, np.uint8)).flags == ("blank",)
+    assert scorer.score(photo[:200]).flags == ("tiny",)

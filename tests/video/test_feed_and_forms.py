@@ -3,6 +3,7 @@ import threading
 
 import numpy as np
 import pytest
+from fake_cuda import FakeCuda, on_device
 from video_clips import BrightnessBackend, encode, moving, scorer_with
 
 from crossiqa_edge import Policy, Scorer
@@ -63,6 +64,46 @@ def test_time_must_advance(pts):
 def test_what_is_no_frame_is_refused(wrong):
     with pytest.raises(InputError):
         scorer_with().push(wrong, 0.0)
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    device = FakeCuda()
+    monkeypatch.setattr("crossiqa_edge.runtime.device_array.CudaRuntime", lambda: device)
+    return device
+
+
+def test_frames_in_gpu_memory_get_the_scores_of_those_in_main_memory(cuda):
+    frames = list(moving(4))
+    pushed = [
+        scorer.push(on_device(frame), pts) for scorer in [scorer_with()] for pts, frame in enumerate(frames)
+    ]
+    expected = [scorer.push(frame, pts) for scorer in [scorer_with()] for pts, frame in enumerate(frames)]
+    assert pushed == expected and None not in [result.score for result in pushed]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((96, 128, 3), np.float32),
+        np.zeros((3, 96, 128), np.uint8),
+        np.zeros((144, 128), np.uint8),
+        np.zeros((20, 20, 3), np.uint8),
+        np.zeros((96, 256, 3), np.uint8)[:, ::2],
+    ],
+    ids=["floats", "channels first", "NV12", "small", "every other pixel"],
+)
+def test_other_arrays_in_gpu_memory_are_refused_in_a_line(cuda, wrong):
+    with pytest.raises(InputError) as caught:
+        scorer_with().push(on_device(wrong), 0.0)
+    assert "\n" not in str(caught.value)
+
+
+def test_closing_the_scorer_gives_back_what_was_taken_on_the_gpu(cuda):
+    with scorer_with() as scorer:
+        scorer.push(on_device(photo_like(1, 96, 128)), 0.0)
+        assert not cuda.closed
+    assert cuda.closed
 
 
 def test_results_come_to_a_callback(clip):

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from video_clips import moving
 
+from crossiqa_edge.imaging.flags import is_black, is_flat
 from crossiqa_edge.imaging.testpattern import photo_like
 from crossiqa_edge.imaging.yuv import Planes
-from crossiqa_edge.video.flags import Bars, Cuts, Freeze, is_black, is_flat
+from crossiqa_edge.video.flags import Bars, Cuts, Freeze
 from crossiqa_edge.video.frames import VideoFrame
 
 

@@ -5,6 +5,7 @@ a result too early, or filling a buffer that is still to be copied, gives wrong 
 """
 
 import ctypes
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -19,6 +20,7 @@ class FakeCuda:
         self.graphs = []
         self.capturing = None
         self.launches = 0
+        self.synchronised = []  # streams, in the order in which they were waited for
         self.closed = False
         self.failing = False
 
@@ -55,6 +57,7 @@ class FakeCuda:
             self.step()
 
     def synchronise(self, stream):
+        self.synchronised.append(stream)
         while self.queue:
             self.step()
 
@@ -94,3 +97,15 @@ class MeanContext:
             ctypes.memmove(scores, result.ctypes.data, result.nbytes)
 
         self.cuda.enqueue(work)
+
+
+def on_device(array, **changes):
+    """``array``, as if it lay in GPU memory; ``changes`` to what its interface says."""
+    interface = {
+        "shape": array.shape,
+        "typestr": array.dtype.str,
+        "data": (array.ctypes.data, False),
+        "strides": None if array.flags.c_contiguous else array.strides,
+        "version": 3,
+    }
+    return SimpleNamespace(__cuda_array_interface__={**interface, **changes}, keeps=array)
