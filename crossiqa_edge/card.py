@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from itertools import pairwise
 from typing import Any
 
 from crossiqa_edge.errors import ArtefactError
@@ -27,6 +29,12 @@ class ModelCard:
         mean, std: per-channel RGB constants on the 0..1 scale, applied inside the graph.
         calibration: (slope, offset) of ``score = 100 * sigmoid(slope * raw + offset)``, inside the graph.
         interval_half_width: half width in score points that held 90 % of held-out human scores, or None.
+        interval_half_widths: the same for each region of the score, from the lowest; empty where one half
+            width is all there is.
+        interval_edges: scores at which one region ends and the next begins, rising, one fewer than half
+            widths; an edge belongs to the upper region.
+        reference_set: name of the pictures that ``reference_scores`` are of; empty without any.
+        reference_scores: quantiles, at evenly spaced shares from 0 to 1, of what this model gave them.
         precision: fp32, fp16 or int8.
         training_data: the sets it has seen, by the names that data sets have here.
         accuracy: measured figures, ``{data set: {metric: value}}``.
@@ -48,6 +56,10 @@ class ModelCard:
     std: tuple[float, float, float] = (0.25, 0.25, 0.25)
     calibration: tuple[float, float] = (4.0, -2.0)
     interval_half_width: float | None = None
+    interval_half_widths: tuple[float, ...] = ()
+    interval_edges: tuple[float, ...] = ()
+    reference_set: str = ""
+    reference_scores: tuple[float, ...] = ()
     precision: str = "fp32"
     training_data: tuple[str, ...] = ()
     accuracy: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -64,6 +76,26 @@ class ModelCard:
     def identity(self) -> str:
         """``name@hash``: tells two generations of the same model apart."""
         return f"{self.name}@{self.weights_sha256[:12] or 'unhashed'}"
+
+    def interval(self, score: float) -> tuple[float, float] | None:
+        """(low, high), both within 0..100, that held 90 % of held-out human scores; None without figures."""
+        half = self.interval_half_width
+        if self.interval_half_widths:
+            half = self.interval_half_widths[bisect_right(self.interval_edges, score)]
+        return None if half is None else (max(score - half, 0.0), min(score + half, 100.0))
+
+    def percentile(self, score: float) -> float | None:
+        """Share of the reference set, 0..100, that this model puts below ``score``; None without one."""
+        quantiles = self.reference_scores
+        if not quantiles:
+            return None
+        place = bisect_right(quantiles, score)
+        if place == 0:
+            return 0.0
+        if place == len(quantiles):
+            return 100.0
+        below, above = quantiles[place - 1], quantiles[place]
+        return 100.0 * (place - 1 + (score - below) / (above - below)) / (len(quantiles) - 1)
 
     def to_json(self) -> str:
         """One JSON object; keys in the order of the attributes."""
@@ -102,6 +134,14 @@ def _checked(values: dict[str, Any], where: str) -> dict[str, Any]:
     def numbers(count: int) -> Any:
         return lambda value: isinstance(value, list) and len(value) == count and all(map(number, value))
 
+    def rising(value: object, least: float, most: float) -> bool:
+        """An empty list, or numbers within ``least``..``most``, none smaller than the one before."""
+        return (
+            isinstance(value, list)
+            and all(number(item) and least <= item <= most for item in value)
+            and all(low <= high for low, high in pairwise(value))
+        )
+
     def text(value: object) -> bool:
         return isinstance(value, str) and len(value) < 10_000 and value.isprintable()
 
@@ -125,6 +165,14 @@ def _checked(values: dict[str, Any], where: str) -> dict[str, Any]:
         "std": lambda value: numbers(3)(value) and min(value) > 0,
         "calibration": numbers(2),
         "interval_half_width": lambda value: value is None or (number(value) and 0 <= value <= 100),
+        "interval_half_widths": lambda value: (
+            isinstance(value, list) and all(number(item) and 0 <= item <= 100 for item in value)
+        ),
+        "interval_edges": lambda value: (
+            rising(value, 0, 100) and len(value) == max(len(values.get("interval_half_widths", [])) - 1, 0)
+        ),
+        "reference_set": text,
+        "reference_scores": lambda value: rising(value, 0, 100) and len(value) != 1,
         "precision": text,
         "training_data": lambda value: isinstance(value, list) and all(map(text, value)),
         "accuracy": lambda value: isinstance(value, dict),

@@ -28,12 +28,18 @@ class Score:
 
     Attributes:
         value: quality, 0 to 100, higher is better.
-        interval: (low, high), both within 0..100: in nine of ten cases of the model's held-out data the
-            human score lay inside an interval of this width; None where the card has no such figure.
+        interval: (low, high), both within 0..100: of the model's held-out pictures with a score like this
+            one, nine of ten had a human score inside an interval of this width; None where the card has no
+            such figure.
         raw: the calibrated score of each view, before pooling, in the order of the views.
         model: identity of the model, ``name@first-12-hex-of-sha256``.
         backend: what ran the model, for instance ``onnxruntime cpu fp32``.
         timings: milliseconds by stage (``decode``, ``sample``, ``infer``); no part of equality.
+        flags: reasons to doubt the score, any of ``crossiqa_edge.imaging.flags.FLAGS``: the picture is of a
+            kind that people were not asked about.
+        percentile: share of the card's reference set, 0..100, that the model puts below this score; None
+            where the card has no such set.
+        reference: name of that set; empty where there is none.
     """
 
     value: float
@@ -42,6 +48,9 @@ class Score:
     model: str
     backend: str
     timings: Mapping[str, float] = field(default_factory=dict, compare=False)
+    flags: tuple[str, ...] = ()
+    percentile: float | None = None
+    reference: str = ""
 
     @property
     def views(self) -> int:
@@ -59,6 +68,9 @@ class Score:
             "score": round(self.value, 2),
             "quality": self.word,
             "interval": None if self.interval is None else [round(edge, 2) for edge in self.interval],
+            "percentile": None if self.percentile is None else round(self.percentile, 1),
+            "reference": self.reference or None,
+            "flags": list(self.flags),
             "raw": [round(value, 3) for value in self.raw],
             "views": self.views,
             "model": self.model,

@@ -18,6 +18,10 @@ CARD = ModelCard(
     size="nano",
     calibration=(3.5, -1.25),
     interval_half_width=11.5,
+    interval_half_widths=(8.0, 14.0, 10.0),
+    interval_edges=(30.0, 60.0),
+    reference_set="LIVE-itW",
+    reference_scores=(10.0, 40.0, 40.0, 50.0, 90.0),
     training_data=("population MOS", "LIVE-itW"),
     accuracy={"TID2013": {"srcc": 0.81}},
     recipe={"name": "nano", "seed": 1},
@@ -71,6 +75,38 @@ def test_identity_tells_generations_apart() -> None:
 
 
 @pytest.mark.parametrize(
+    ("score", "interval"),
+    [
+        (5.0, (0.0, 13.0)),
+        (29.9, (21.9, 37.9)),
+        (30.0, (16.0, 44.0)),
+        (60.0, (50.0, 70.0)),
+        (95.0, (85.0, 100.0)),
+    ],
+)
+def test_the_interval_is_that_of_the_region(score: float, interval: tuple[float, float]) -> None:
+    assert CARD.interval(score) == pytest.approx(interval)
+
+
+def test_cards_without_regions_or_reference() -> None:
+    old = ModelCard("n", "nano", interval_half_width=10.0)
+    assert old.interval(95.0) == (85.0, 100.0)
+    assert (ModelCard("n", "nano").interval(50.0), old.percentile(50.0)) == (None, None)
+    values = asdict(old)
+    for key in ("interval_half_widths", "interval_edges", "reference_set", "reference_scores"):
+        del values[key]  # as a card was written before there were any
+    assert ModelCard.from_json(json.dumps(values)) == old
+
+
+@pytest.mark.parametrize(
+    ("score", "percentile"),
+    [(9.0, 0.0), (10.0, 0.0), (25.0, 12.5), (39.0, 24.166667), (40.0, 50.0), (70.0, 87.5), (90.0, 100.0)],
+)
+def test_the_percentile_is_read_between_the_quantiles(score: float, percentile: float) -> None:
+    assert CARD.percentile(score) == pytest.approx(percentile)
+
+
+@pytest.mark.parametrize(
     "text", ["", "{", "[1]", "null", "[" * 100_000, '{"format": ' + "9" * 5000 + "}", " " * (2 << 20)]
 )
 def test_what_is_no_card(text: str) -> None:
@@ -105,6 +141,13 @@ def test_missing_keys(key: str) -> None:
         ("calibration", [float("nan"), 0]),
         ("calibration", [float("inf"), 0]),
         ("interval_half_width", -1),
+        ("interval_half_widths", [8.0, -1.0, 10.0]),
+        ("interval_edges", [60.0, 30.0]),
+        ("interval_edges", [30.0]),  # one too few for three half widths
+        ("interval_edges", [30.0, 60.0, 90.0]),
+        ("reference_scores", [50.0]),
+        ("reference_scores", [50.0, 40.0]),
+        ("reference_scores", [50.0, 101.0]),
         ("training_data", "TID2013"),
         ("accuracy", []),
         ("opset", 0),

@@ -49,6 +49,9 @@ def test_json_has_the_documented_keys_and_rounding() -> None:
         "score": 71.23,
         "quality": "good",
         "interval": [60.11, 82.34],
+        "percentile": None,
+        "reference": None,
+        "flags": [],
         "raw": [70.123, 72.346],
         "views": 2,
         "model": "nano@0123",
@@ -56,6 +59,8 @@ def test_json_has_the_documented_keys_and_rounding() -> None:
         "timings_ms": {"decode": 1.235},
     }
     assert replace(SCORE, interval=None).to_dict()["interval"] is None
+    told = replace(SCORE, flags=("tiny", "graphics"), percentile=62.96, reference="LIVE-itW").to_dict()
+    assert (told["percentile"], told["reference"], told["flags"]) == (63.0, "LIVE-itW", ["tiny", "graphics"])
 
 
 @given(st.floats(0, 100))

@@ -80,8 +80,18 @@ def _card(result: Result, place: int) -> str:
         f'<div class="picture">{_image(small, name)}</div><div class="text">'
         f'<p class="verdict word-{score.word}"><span class="number">{score.value:.1f}</span>'
         f'<span>{score.word}</span><span class="size number">{size}</span></p>'
-        f'{_interval(score)}<p class="name">{text(name)}</p>{folder}</div></li>'
+        f'{_interval(score)}{_remarks(score)}<p class="name">{text(name)}</p>{folder}</div></li>'
     )
+
+
+def _remarks(score: Score) -> str:
+    """Where the score stands among the reference set, and the flags that throw doubt on it."""
+    remarks = []
+    if score.percentile is not None:
+        remarks.append(text(f"better than {score.percentile:.0f} % of {score.reference}"))
+    if score.flags:
+        remarks.append(f'<span class="flags">{", ".join(score.flags)}</span>')
+    return f'<p class="remarks">{" · ".join(remarks)}</p>' if remarks else ""
 
 
 def _thumbnail(result: Result) -> Thumbnail | None:

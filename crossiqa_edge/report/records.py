@@ -30,6 +30,7 @@ CSV_COLUMNS = (
     "flags",
     "is_cut",
     "dropped_before",
+    "percentile",
 )
 
 
@@ -108,7 +109,8 @@ class CsvWriter:
         if isinstance(result, Result):
             values = result.to_dict()
             ms = None if result.score is None else sum(result.score.timings.values())
-            self._row({**values, **_interval(values)}, ms)
+            flags = " ".join(values.get("flags", ()))
+            self._row({**values, "flags": flags, **_interval(values)}, ms)
         elif result.error is not None:
             self._row({"path": result.path, "error": result.error}, None)
 

@@ -17,6 +17,7 @@ from crossiqa_edge.video.results import FrameScore, GapEvent
 _COLOURS = {"excellent": "cyan", "good": "green", "fair": "yellow", "poor": "magenta", "bad": "red"}
 _BAR = 10  # characters from 0 to 100
 _HEADER = f" score  quality    {'0':<{_BAR - 3}}100  interval      ms  file"
+_RANKED_HEADER = _HEADER.replace("      ms", "  beats      ms")  # where the model has a reference set
 _CLIP_HEADER = f"{{:>6}}  quality    {'0':<{_BAR - 3}}100      p5   worst  frames  file"
 _METHOD_WORDS = {"harmonic-mean": "h.mean", "worst-window": "window", "shots": "shots"}
 
@@ -34,6 +35,7 @@ class TableWriter:
         self._colour = self._terminal and "NO_COLOR" not in os.environ  # https://no-color.org
         self._blocks = "▏▎▍▌▋▊▉█" if (stream.encoding or "").lower().startswith("utf") else "#"
         self._header = ""
+        self._reference = ""  # what the column "beats" is about
 
     def write(self, result: Result | ClipResult) -> None:
         """Print the row of ``result``, before the first one the header."""
@@ -46,15 +48,21 @@ class TableWriter:
         """Nothing: a clip has one row."""
 
     def close(self) -> None:
-        """Hand the last rows on."""
+        """Hand the last rows on; on a terminal, first say what the column ``beats`` is about."""
+        if self._reference and self._terminal:
+            self._line(self._paint(f"beats: better than this share of {self._reference}", None))
         self._stream.flush()
 
     def _picture(self, path: str, score: Score) -> None:
-        self._under(_HEADER)
+        ranked = score.percentile is not None
+        self._reference = score.reference if ranked else ""
+        self._under(_RANKED_HEADER if ranked else _HEADER)
         interval = "" if score.interval is None else "{:.0f}-{:.0f}".format(*score.interval)
+        beats = f"{score.percentile:4.0f}%  " if ranked else ""
+        remark = f"  ({', '.join(score.flags)})" if score.flags else ""
         self._line(
-            f"{score.value:6.1f}  {self._verdict(score.value)}  {interval:>8}  "
-            f"{sum(score.timings.values()):6.1f}  {self._name(path)}"
+            f"{score.value:6.1f}  {self._verdict(score.value)}  {interval:>8}  {beats}"
+            f"{sum(score.timings.values()):6.1f}  {self._name(path, len(remark))}{self._paint(remark, None)}"
         )
 
     def _clip(self, report: VideoReport, pooled: Pooled) -> None:

@@ -16,8 +16,9 @@ _READING = (
     "ITU-R BT.500, each a fifth of the range."
 )
 _READING_PICTURES = (
-    " The mark on a bar is the score; where there is a pale "
-    "band, the human score lay inside a band of this width in nine of ten held-out pictures."
+    " The mark on a bar is the score; where there is a pale band, the human score lay inside a band of this "
+    "width in nine of ten held-out pictures with such a score. A flag throws doubt on a score: people were "
+    "asked about photographs, not about what is tiny, blank or graphics (text, a screen, a plot)."
 )
 _READING_CLIPS = (
     " A clip is pooled over its scored frames alone: what is black, flat or frozen is flagged and not "

@@ -43,7 +43,9 @@ def test_table(score: Crossiqa, folder: Path) -> None:
     header, *rows = done.out.splitlines()
     assert (done.code, done.err) == (0, "")
     assert header.split()[0] == "score"
-    assert [(row.split()[0], row.split()[1], Path(row.split()[-1]).stem) for row in rows] == [
+    assert all(row.endswith("  (tiny, blank)") for row in rows)
+    names = [Path(row.split()[-3]).stem for row in rows]
+    assert [(row.split()[0], row.split()[1], name) for row, name in zip(rows, names, strict=True)] == [
         ("80.0", "excellent", "bright"),
         ("20.0", "poor", "dark"),
         ("49.8", "fair", "middle"),
@@ -56,8 +58,10 @@ def test_json_is_one_document_with_the_documented_keys(score: Crossiqa, folder: 
     assert (done.code, done.err) == (0, "")
     assert [one["path"] for one in document] == [str(folder / f"{name}.png") for name in sorted(LEVELS)]
     assert list(document[0]) == [
-        "path", "score", "quality", "interval", "raw", "views", "model", "backend", "timings_ms",
+        "path", "score", "quality", "interval", "percentile", "reference", "flags", "raw", "views", "model",
+        "backend", "timings_ms",
     ]  # fmt: skip
+    assert document[0]["flags"] == ["tiny", "blank"]
     assert document[1]["score"] == pytest.approx(20, abs=0.01)
     assert document[1]["interval"] == pytest.approx([7.5, 32.5], abs=0.01)
     assert set(document[1]["timings_ms"]) == {"decode", "sample", "infer"}

@@ -64,6 +64,15 @@ def test_pictures_come_worst_first_with_thumbnail_size_word_and_interval(results
         assert text in page.text()
 
 
+def test_reference_and_flags_are_told_on_the_card(results: list[Result]) -> None:
+    score = Score(
+        50.0, None, (50.0,), "m", "b", flags=("tiny", "graphics"), percentile=62.9, reference="R & D"
+    )
+    page = Page(report_page([Result("a.png", None, score)], [], {}))
+    assert "better than 63 % of R & D" in page.text() and "tiny, graphics" in page.text()
+    assert not Page(report_page(results, [], {})).find("p", **{"class": "remarks"})
+
+
 def test_summary_has_the_mean_median_and_worst(results: list[Result]) -> None:
     text = Page(report_page(results, [], {})).text().split("\n")
     for label, figure in (("Pictures", "3"), ("Mean", "47.9"), ("Median", "64.0"), ("Worst", "8.5")):

@@ -20,7 +20,9 @@ NAMES = ["plain.png", 'comma, "quote".png', "naïve/写真.jpg", "\\udcff.png"]
 
 
 def scored(path: str) -> Result:
-    return Result(path, path, Score(61.0, (50.0, 72.0), (60.0, 62.0), "m@1", "b", {"decode": 1, "infer": 2}))
+    flags = ("tiny", "graphics")
+    score = Score(61.0, (50.0, 72.0), (60.0, 62.0), "m@1", "b", {"decode": 1, "infer": 2}, flags, 40.0, "R")
+    return Result(path, path, score)
 
 
 RESULTS = [*map(scored, NAMES), Result("bad, worse.png", None, InputError("damaged; export it again"))]
@@ -56,7 +58,9 @@ def test_csv_rows_read_back() -> None:
         "ms": "3",
         "model": "m@1",
         "backend": "b",
-        **dict.fromkeys(("error", "index", "pts", "flags", "is_cut", "dropped_before"), ""),
+        "flags": "tiny graphics",
+        "percentile": "40.0",
+        **dict.fromkeys(("error", "index", "pts", "is_cut", "dropped_before"), ""),
     }
     assert rows[-1]["error"] == "damaged; export it again"
     assert {rows[-1][key] for key in CSV_COLUMNS if key not in ("path", "error")} == {""}

@@ -57,6 +57,18 @@ def test_a_row_says_score_word_interval_time_and_name() -> None:
     assert re.fullmatch(r" +63\.2  good +█+[▏▎▍▌▋▊▉]? +52-75 +3\.8  a photo\.jpg", row)
 
 
+def test_a_reference_set_has_a_column_and_flags_a_remark() -> None:
+    score = Score(63.2, (51.6, 74.9), (63.2,), "m", "b", {"infer": 3.8}, ("graphics",), 41.6, "LIVE-itW")
+    terminal = Stream(terminal=True)
+    for stream in (Stream(), terminal):
+        header, row, *legend = rows(stream, Result("a.png", "a.png", score))
+        plain = [re.sub(r"\x1b\[\d*m", "", line) for line in (header, row, *legend)]
+        assert plain[0].split()[-4:] == ["interval", "beats", "ms", "file"]
+        assert re.search(r"52-75 +42% +3\.8  a\.png  \(graphics\)$", plain[1])
+        assert plain[0].index("file") == plain[1].index("a.png") and len(plain[1]) <= 80
+        assert plain[2:] == ["beats: better than this share of LIVE-itW"] * (stream is terminal)
+
+
 def test_columns_stay_in_line_and_within_80() -> None:
     lines = rows(Stream(), *(result(f"photos/{value}.png", value) for value in (0.0, 9.96, 50.0, 100.0)))
     assert {line.index(name) for line, name in zip(lines, ["file"] + ["photos"] * 4, strict=True)} == {

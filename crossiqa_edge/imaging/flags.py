@@ -1,0 +1,87 @@
+"""Reasons to doubt a picture's score: it shows nothing, is too small, or is drawn rather than photographed.
+
+People were asked about photographs, so a score of anything else is an extrapolation that no interval
+covers. What is looked at are the views that the network sees, so the cost does not grow with the picture.
+Luma is 0 (black) to 255 (white) throughout.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from crossiqa_edge.imaging.sampling import Views
+
+Luma = npt.NDArray[np.uint8]
+
+FLAGS = ("tiny", "blank", "graphics")
+
+BLACK = 16  # luma of what counts as black, with room for a codec's noise
+_BLACK_SHARE = 0.98  # of the points; a channel's logo may stay
+_FLAT_DEVIATION = 1.5  # luma; the noise of a codec on a uniform field stays below
+
+# A page, a screen or a plot has empty paper, strokes of high contrast on it, and little between the two; and
+# it has few shades. A photograph of little light has few shades too, but is full of gentle slopes; one
+# before a white wall has paper, but slopes as well. The limits were set on 2,227 photographs and on drawn
+# pages, screens and plots, as PNG and as JPEG and WebP: docs/score.md says how often each is flagged.
+_BLOCK = 8  # pixels, the block of JPEG, whose seams are the views' own
+_EMPTY = 6  # luma from darkest to brightest within an empty block: JPEG's ripples on paper stay below
+_GENTLE = 24  # the same, within a block of gentle slopes
+_LEAST_EMPTY = 0.15  # share of all blocks
+_MOST_GENTLE = 0.2  # share of the blocks that are not empty
+_MOST_SHADES = 40.0  # effective number, see ``_shades``
+
+
+def picture_flags(size: tuple[int, int], views: Views) -> tuple[str, ...]:
+    """Those of ``FLAGS`` that hold.
+
+    ``tiny``: a side is shorter than a view, so that a view shows some parts twice. ``blank``: all black, or
+    one uniform field. ``graphics``: text, a screen, a plot or a drawing.
+
+    Args:
+        size: (height, width) of the picture in pixels.
+        views: what was sampled from it, uint8 (V, S, S, 3).
+    """
+    luma = luma_of(views)
+    blank = is_black(luma) or is_flat(luma)
+    found = (min(size) < views.shape[1], blank, not blank and is_graphics(luma))
+    return tuple(name for name, holds in zip(FLAGS, found, strict=True) if holds)
+
+
+def luma_of(views: Views) -> Luma:
+    """Luma of RGB by the weights of ITU-R BT.601 in 256ths, rounded down: uint8 (V, S, S)."""
+    wide = views.astype(np.uint16)
+    luma: Luma = ((77 * wide[..., 0] + 150 * wide[..., 1] + 29 * wide[..., 2]) >> 8).astype(np.uint8)
+    return luma
+
+
+def is_black(luma: Luma) -> bool:
+    """Whether nearly everything is black."""
+    return bool(np.count_nonzero(luma <= BLACK) >= _BLACK_SHARE * luma.size)
+
+
+def is_flat(luma: Luma) -> bool:
+    """Whether all of it is one uniform field."""
+    return bool(luma.std() < _FLAT_DEVIATION)
+
+
+def is_graphics(luma: Luma) -> bool:
+    """Whether views (V, S, S) are of something drawn: text, a screen, a plot."""
+    along = luma.shape[1] // _BLOCK
+    whole = luma[:, : along * _BLOCK, : along * _BLOCK]
+    blocks = whole.reshape(len(luma), along, _BLOCK, along, _BLOCK)
+    span = blocks.max(axis=(2, 4)) - blocks.min(axis=(2, 4))
+    empty = np.count_nonzero(span <= _EMPTY)
+    gentle = np.count_nonzero(span < _GENTLE) - empty
+    return bool(
+        empty > _LEAST_EMPTY * span.size
+        and gentle < _MOST_GENTLE * (span.size - empty)
+        and _shades(luma) < _MOST_SHADES
+    )
+
+
+def _shades(luma: Luma) -> float:
+    """Effective number of luma levels: the exponential of their entropy, 1 (uniform) to 256."""
+    share = np.bincount(luma.ravel(), minlength=256) / luma.size
+    share = share[share > 0]
+    return float(np.exp(-(share * np.log(share)).sum()))

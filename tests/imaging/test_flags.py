@@ -1,0 +1,89 @@
+"""What is no photograph is told from what is one, however it was stored, and photographs stay unflagged."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from crossiqa_edge.imaging.decode import decode
+from crossiqa_edge.imaging.flags import FLAGS, is_graphics, luma_of, picture_flags
+from crossiqa_edge.imaging.sampling import Frame, sample
+from crossiqa_edge.imaging.testpattern import photo_like
+
+
+def flags_of(picture: Frame, sampling: str = "fragments") -> tuple[str, ...]:
+    return picture_flags(picture.shape[:2], sample(picture, sampling))
+
+
+def page(paper: int, ink: int) -> Image.Image:
+    """Lines of writing from edge to edge."""
+    image = Image.new("RGB", (640, 480), (paper,) * 3)
+    draw = ImageDraw.Draw(image)
+    for top in range(8, 460, 24):
+        draw.text(
+            (10, top), f"line {top}: quality is judged by people " * 3, (ink,) * 3, ImageFont.load_default()
+        )
+    return image
+
+
+def screen(seed: int) -> Image.Image:
+    """Coloured boxes with labels on a plain ground."""
+    generator = np.random.default_rng(seed)
+    image = Image.new("RGB", (800, 600), (240, 240, 240))
+    draw = ImageDraw.Draw(image)
+    for left, top in generator.integers((0, 0), (760, 560), (25, 2)).tolist():
+        draw.rounded_rectangle(
+            (left, top, left + 150, top + 60), 8, tuple(generator.integers(0, 256, 3).tolist())
+        )
+        draw.text((left + 10, top + 20), "Save and close", (0, 0, 0), ImageFont.load_default())
+    return image
+
+
+def stored(image: Image.Image, kind: str, **options: int) -> Frame:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return decode(stream.getvalue())
+
+
+@pytest.mark.parametrize("drawn", [page(255, 0), page(30, 220), screen(0), screen(1)])
+@pytest.mark.parametrize(
+    ("kind", "options"), [("PNG", {}), ("JPEG", {"quality": 80}), ("WEBP", {"quality": 80})]
+)
+def test_pages_and_screens_are_graphics(drawn: Image.Image, kind: str, options: dict[str, int]) -> None:
+    assert flags_of(stored(drawn, kind, **options)) == ("graphics",)
+
+
+@pytest.mark.parametrize("sampling", ["fragments", "crops"])
+@pytest.mark.parametrize("seed", range(4))
+def test_photographs_are_not_flagged_however_harmed(seed: int, sampling: str) -> None:
+    photo = photo_like(seed, 360, 480)
+    night, haze = photo // 8 + 12, 170 + photo // 8
+    blocky = stored(Image.fromarray(photo), "JPEG", quality=8)
+    small = Image.fromarray(photo).resize((60, 45)).resize((480, 360), Image.Resampling.BICUBIC)
+    for picture in (photo, night, haze, blocky, np.array(small)):
+        assert flags_of(picture, sampling) == ()
+
+
+def test_blank_is_black_or_uniform_and_nothing_else() -> None:
+    noise = np.random.default_rng(0).integers(0, 3, (300, 300, 3), np.uint8)
+    assert flags_of(noise) == flags_of(noise + 120) == ("blank",)
+    assert flags_of(np.repeat(np.tile(np.arange(300) // 3, (300, 1))[..., None], 3, 2).astype(np.uint8)) == ()
+
+
+@pytest.mark.parametrize(("height", "width", "tiny"), [(224, 224, False), (223, 800, True), (800, 223, True)])
+def test_tiny_is_smaller_than_a_view(height: int, width: int, tiny: bool) -> None:
+    assert ("tiny" in flags_of(photo_like(0, height, width))) is tiny
+
+
+def test_flags_come_in_their_order_and_views_of_any_side_will_do() -> None:
+    grey = np.full((40, 40, 3), 200, np.uint8)
+    assert flags_of(grey) == FLAGS[:2]
+    assert is_graphics(luma_of(sample(np.array(page(255, 0)), size=35 * 7)))
+
+
+def test_luma_is_that_of_the_standard() -> None:
+    colours = np.array([[[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]]], np.uint8)
+    assert luma_of(colours)[0, 0].tolist() == pytest.approx([76.2, 149.7, 29.1, 255], abs=1.5)
