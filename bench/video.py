@@ -19,7 +19,7 @@ import click
 import numpy as np
 
 from crossiqa_edge.bench.facts import facts, weather
-from crossiqa_edge.bench.peers import installed
+from crossiqa_edge.bench.peers import METRICS, opened
 from crossiqa_edge.bench.video_clips import encode_moving, photographs
 from crossiqa_edge.imaging.sampling import Views
 from crossiqa_edge.runtime.backend import Backend, Scores
@@ -177,13 +177,12 @@ def live(scorer: Scorer, path: Path, slowed_by: Sequence[float], limit: float) -
 def peers(path: Path, ours: float) -> list[str]:
     """Table of other metrics on whole frames of the clip, decoding included."""
     rows = [["crossiqa-edge", "crossiqa-edge", f"{ours:.1f}"]]
-    for peer in installed():
-        metric = peer.build()
+    for name, peer in opened(METRICS)[0].items():
         frames = _frames(path)
-        metric(next(frames).rgb())  # warm-up
+        peer.metric(next(frames).rgb())  # warm-up
         begun = perf_counter()
-        count = sum(metric(frame.rgb()) is not None for frame in islice(frames, _PEER_FRAMES))
-        rows.append([peer.name, peer.package, f"{count / (perf_counter() - begun):.2f}"])
+        count = sum(peer.metric(frame.rgb()) is not None for frame in islice(frames, _PEER_FRAMES))
+        rows.append([name, peer.how, f"{count / (perf_counter() - begun):.2f}"])
     return _table(["metric", "package", "frames/s"], rows)
 
 
