@@ -52,22 +52,28 @@ def open_mix(
         ConfigError: a source without a root, or one that would hold nothing out or everything.
         DatasetError: a root that is not what the set's release looks like.
     """
-    missing = [source.data for source in recipe.sources if source.data not in roots]
+    places = [source.place or source.data for source in recipe.sources]
+    missing = [place for place in places if place not in roots]
     if missing:
         raise ConfigError(f"recipe {recipe.name}: say where the sets lie: --data {missing[0]}=FOLDER")
     draws, validations, names = [], [], []
-    for source in recipe.sources:
-        root = Path(roots[source.data])
-        whole = open_set(source.data, root)
-        training, held_out = _split(replace(whole, name=source.name or whole.name), source, recipe)
+    for source, place in zip(recipe.sources, places, strict=True):
+        root = Path(roots[place])
+        training, held_out = split_source(source, root, recipe)
         draws.append(_draws(source, root, training, recipe, cache))
-        validations.append(_validation(held_out, recipe, cache))
+        if held_out is not None:
+            validations.append(_validation(held_out, recipe, cache))
         references = len({item.reference for item in training.samples})
         names.append(f"{training.name}, {references} references")
     return Mix(tuple(draws), tuple(validations), tuple(names))
 
 
-def _split(whole: QualitySet, source: Source, recipe: FinetuneRecipe) -> tuple[QualitySet, QualitySet]:
+def split_source(source: Source, root: Path, recipe: FinetuneRecipe) -> tuple[QualitySet, QualitySet | None]:
+    """What a recipe trains on of a set, and what it keeps for validation."""
+    opened = open_set(source.data, root)
+    whole = replace(opened, name=source.name or opened.name)
+    if source.hold_out == 0.0 and not source.hold_out_references:
+        return whole, None
     if source.hold_out_references:
         held = set(source.hold_out_references)
         training = whole.where(lambda item: item.reference not in held)

@@ -92,9 +92,12 @@ class Source:
     Attributes:
         data: catalogue name of the set.
         weight: share of the draws, relative to the other sources.
-        hold_out: share of the references kept for validation, chosen by the recipe's seed.
+        hold_out: share of the references kept for validation, chosen by the recipe's seed; 0 where the
+            opinions are a teacher's and measure nothing.
         hold_out_references: names of the references kept for validation instead.
         name: what results call the set, where the catalogue cannot know (a plain labelled folder).
+        place: the name by which ``--data`` says where the set lies; ``data`` where it is empty. Two
+            sources that are plain labelled folders need it.
     """
 
     data: str
@@ -102,6 +105,7 @@ class Source:
     hold_out: float = 0.1
     hold_out_references: tuple[str, ...] = ()
     name: str = ""
+    place: str = ""
 
 
 @dataclass(frozen=True)

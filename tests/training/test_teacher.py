@@ -1,0 +1,110 @@
+"""A teacher's opinions: what may be varied, how, and what is left in the folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from crossiqa_edge.data.datasets.catalogue import open_set
+from crossiqa_edge.errors import ConfigError, MissingDependencyError
+from crossiqa_edge.training.linear_probe import fit_probe
+from crossiqa_edge.training.mix import split_source
+from crossiqa_edge.training.recipe import FinetuneRecipe, Source
+from crossiqa_edge.training.teacher import (
+    LARGEST_SIDE,
+    Teacher,
+    efficientnet_lite0,
+    training_pictures,
+    variation,
+    write_opinions,
+)
+
+RECIPE = FinetuneRecipe(
+    "taught",
+    sources=(
+        Source("population", hold_out=0.25),
+        Source("folder", hold_out=0.25),
+        Source("folder", hold_out=0.0, place="taught"),
+    ),
+)
+
+
+def photograph(path: Path, seed: int, size: tuple[int, int] = (300, 280)) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    coarse = generator.integers(0, 256, (10, 12, 3), np.uint8)
+    picture = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path)
+    return np.array(picture)
+
+
+@pytest.fixture
+def roots(tmp_path: Path) -> dict[str, Path]:
+    rows = ["file,mos"]
+    for index in range(8):
+        photograph(tmp_path / "judged" / f"{index}.png", index)
+        photograph(tmp_path / "photos" / f"p{index}.png", 100 + index)
+        rows.append(f"{index}.png,{10 * index}")
+    (tmp_path / "judged" / "labels.csv").write_text("\n".join(rows) + "\n")
+    return {"folder": tmp_path / "judged", "population": tmp_path / "photos"}
+
+
+def test_nothing_held_out_is_varied(roots: dict[str, Path]) -> None:
+    judged, held_out, loaders = training_pictures(RECIPE, roots)
+    assert (len(judged), len(held_out)) == (6, 2)
+    assert len(loaders) == 6 * 4 + 6 * 3
+    shown = {load().tobytes() for load in loaders}
+    _, kept_back = split_source(RECIPE.sources[0], roots["population"], RECIPE)
+    assert kept_back is not None
+    references = {sample.reference for sample in kept_back.samples}
+    hidden = [np.array(Image.open(roots["population"] / f"{name}.png")) for name in references]
+    hidden += [sample.load() for sample in held_out.samples]
+    assert len(hidden) == 4
+    assert not any(picture.tobytes() in shown for picture in hidden)
+
+
+def test_a_teacher_needs_both_sources_and_something_held_out(roots: dict[str, Path]) -> None:
+    with pytest.raises(ConfigError, match="--data population=FOLDER"):
+        training_pictures(RECIPE, {"folder": roots["folder"]})
+    nothing = FinetuneRecipe("x", sources=(Source("population"), Source("folder", hold_out=0.0)))
+    with pytest.raises(ConfigError, match="nothing of folder is held out"):
+        training_pictures(nothing, roots)
+
+
+def test_variations_repeat_and_stay_within_bounds(tmp_path: Path) -> None:
+    picture = photograph(tmp_path / "a.png", 1, (700, 500))
+    seen = [variation(picture, np.random.default_rng(seed)) for seed in range(12)]
+    assert all(frame.dtype == np.uint8 and max(frame.shape[:2]) <= LARGEST_SIDE for frame in seen)
+    assert all(min(frame.shape[:2]) >= 260 for frame in seen)
+    assert len({frame.tobytes() for frame in seen}) == 12
+    assert np.array_equal(variation(picture, np.random.default_rng(3)), seen[3])
+
+
+def test_opinions_become_a_labelled_folder(roots: dict[str, Path], tmp_path: Path) -> None:
+    judged, _, loaders = training_pictures(RECIPE, roots)
+
+    def brightness(frame: np.ndarray) -> np.ndarray:
+        return np.array([frame.mean(), frame.std()], np.float32)
+
+    rows = np.stack([brightness(sample.load()) for sample in judged.samples])
+    teacher = Teacher(brightness, fit_probe(rows, judged))
+    table = write_opinions(teacher, loaders[:5], tmp_path / "taught")
+    opened = open_set("folder", table.parent)
+    assert len(opened) == 5
+    for sample in opened.samples:
+        assert sample.score == pytest.approx(min(max(teacher(sample.load()), 0.0), 1.0), abs=1e-4)
+    again = write_opinions(teacher, loaders[:5], tmp_path / "again")
+    assert again.read_text() == table.read_text()
+
+
+def test_the_missing_teacher_is_named() -> None:
+    try:
+        import efficientnet_lite_pytorch  # noqa: F401
+    except ImportError:
+        with pytest.raises(MissingDependencyError, match=r"crossiqa-edge\[teacher\]"):
+            efficientnet_lite0()
+    else:
+        pytest.skip("the teacher is installed here")
