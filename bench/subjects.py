@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,10 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Subject:
-    """A name for the results, and what turns frames into scores, or into features for a linear probe."""
+    """What is measured.
+
+    Attributes:
+        name: for the results.
+        run: turns frames into scores, or into features for a linear probe.
+        card: of the model whose scores these are; None for features.
+    """
 
     name: str
     run: Predict
+    card: ModelCard | None = None
 
 
 @dataclass(frozen=True)
@@ -49,9 +56,10 @@ def scoring(model: str, reading: Reading) -> Subject:
     path = _locate(model)
     if Artefact.open(path).kind == "safetensors":
         network, card = _load(path)
-        return _subject(card.identity, _numpy(network), card, reading)
+        return replace(_subject(card.identity, _numpy(network), card, reading), card=card)
     scorer = Scorer.load(path)
-    return _subject(scorer.card.identity, scorer.backend.infer, scorer.card, reading)
+    subject = _subject(scorer.card.identity, scorer.backend.infer, scorer.card, reading)
+    return replace(subject, card=scorer.card)
 
 
 def encoder(model: str, reading: Reading) -> Subject:
@@ -61,7 +69,7 @@ def encoder(model: str, reading: Reading) -> Subject:
         ArtefactError: no weights, or damaged ones.
         MissingDependencyError: torch is absent.
     """
-    network, card = _load(_weights(model))
+    network, card = _load(weights_of(model))
     return _subject(f"{card.identity} encoder", _numpy(network.features), card, reading)
 
 
@@ -71,7 +79,7 @@ def untrained_encoder(model: str, reading: Reading, seed: int) -> Subject:
     Raises:
         ArtefactError, MissingDependencyError: as for ``encoder``.
     """
-    _, card = _load(_weights(model))
+    _, card = _load(weights_of(model))
     import torch
 
     from crossiqa_edge.model.quality import QualityModel
@@ -93,7 +101,12 @@ def _locate(model: str) -> Path:
     return path if path.exists() else weights.find(model)
 
 
-def _weights(model: str) -> Path:
+def weights_of(model: str) -> Path:
+    """The trained weights of a model: the safetensors file itself, or the one beside its graph.
+
+    Raises:
+        ArtefactError: no such model, or none with weights.
+    """
     path = _locate(model)
     if Artefact.open(path).kind == "safetensors":
         return path

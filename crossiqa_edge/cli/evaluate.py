@@ -21,6 +21,7 @@ from crossiqa_edge.cli.dataspec import open_spec
 from crossiqa_edge.cli.options import reading_options
 from crossiqa_edge.data.datasets.base import QualitySet
 from crossiqa_edge.errors import ConfigError, OutputError
+from crossiqa_edge.training.coverage import Coverage
 from crossiqa_edge.training.evaluate import Loading, evaluate, evaluate_probe
 from crossiqa_edge.training.evaluation import Evaluation
 
@@ -127,8 +128,16 @@ def command(
             complain(f"{evaluation.data}: {key}: {reason}")
         _show(evaluation, form)
         evaluations.append(evaluation)
+    known = [item.coverage for item in evaluations if item.coverage is not None]
+    pooled = Coverage.pooled(known) if len(known) > 1 else None
     if form == "json":
-        click.echo(json.dumps({"evaluations": [item.to_dict() for item in evaluations]}, indent=2))
+        document = {
+            "evaluations": [item.to_dict() for item in evaluations],
+            "pooled_interval_coverage": None if pooled is None else pooled.to_dict(),
+        }
+        click.echo(json.dumps(document, indent=2))
+    elif pooled is not None:
+        click.echo(f"All sets together: {pooled}.")
     if save_scores is not None:
         write_text(save_scores, _as_csv(evaluations))
     return int(any(item.skipped for item in evaluations))
@@ -144,7 +153,8 @@ def _evaluations(
     """One at a time, so that each is shown as soon as it is there."""
     for quality_set in sets:
         for subject in subjects:
-            yield measure(subject.run, quality_set, model=subject.name)
+            measured = measure(subject.run, quality_set, model=subject.name)
+            yield measured if subject.card is None else measured.with_coverage(subject.card)
 
 
 def _show(evaluation: Evaluation, form: str | None) -> None:

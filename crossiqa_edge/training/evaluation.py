@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from crossiqa_edge.card import ModelCard
 from crossiqa_edge.data.datasets.base import Sample
+from crossiqa_edge.training.coverage import Coverage
 from crossiqa_edge.training.metrics import (
     Agreement,
     LevelOrder,
@@ -133,6 +135,7 @@ class Evaluation:
         splits: None where the set's references do not suffice for a split.
         skipped: key of each sample that could not be read, with the reason.
         overall, bands, distortions: the figures; bands and distortions in a fixed order.
+        coverage: how many opinions lay inside the model's intervals; None where it gives none.
     """
 
     model: str
@@ -144,6 +147,7 @@ class Evaluation:
     overall: Group
     bands: tuple[Group, ...]
     distortions: tuple[Group, ...]
+    coverage: Coverage | None = None
 
     @classmethod
     def of(
@@ -181,6 +185,7 @@ class Evaluation:
             "by_band": {group.name: group.to_dict() for group in self.bands},
             "by_distortion": {group.name: group.to_dict() for group in self.distortions},
             "splits": None if self.splits is None else self.splits.to_dict(),
+            "interval_coverage": None if self.coverage is None else self.coverage.to_dict(),
             "skipped": dict(self.skipped),
         }
 
@@ -203,6 +208,15 @@ class Evaluation:
         lines += ["| " + " | ".join(row) + " |" for rows in self._sections() for row in rows]
         return "\n".join([f"### {self._title}", "", *lines, "", self._caption, ""])
 
+    def with_coverage(self, card: ModelCard) -> Evaluation:
+        """The same, with the coverage of the intervals that ``card`` gives to the predictions.
+
+        Only where the model was measured as it is: the predictions are its scores, 0..100.
+        """
+        (part,) = self.parts
+        opinions = np.array([POINTS * sample.score for sample in part.samples])
+        return replace(self, coverage=Coverage.of(card, part.predicted, opinions))
+
     @property
     def _title(self) -> str:
         return f"{self.model} on {self.data}"
@@ -215,6 +229,8 @@ class Evaluation:
         if self.splits is not None and not math.isnan(self.splits.median.srcc):
             low, high = self.splits.srcc_quartiles
             notes.append(f"quartiles of SRCC over the splits {low:.3f} and {high:.3f}")
+        if self.coverage is not None:
+            notes.append(str(self.coverage))
         if count := len(self.skipped):
             notes.append(f"{count} sample{'s' * (count > 1)} could not be read")
         return "; ".join(notes) + "."

@@ -65,6 +65,21 @@ def test_json_is_one_document(crossiqa: Crossiqa, tiny_onnx: Path, pictures: Pat
     assert found["splits"]["count"] == 3 and found["splits"]["median"]["n"] == 5
 
 
+def test_interval_coverage_of_each_set_and_of_all(crossiqa: Crossiqa, make_onnx: Any, pictures: Path) -> None:
+    """Opinions and scores differ by less than a tenth of a point."""
+    both = ("--data", spec(pictures, ":1-3"), "--data", spec(pictures, ":5"))
+    model = make_onnx(interval_half_widths=(0.0, 1.0), interval_edges=(50.0,))
+    document = json.loads(crossiqa("evaluate", model, *both, "--json").out)
+    first, second = (one["interval_coverage"] for one in document["evaluations"])
+    low, high = first["by_region"]
+    assert (first["n"], second["n"], document["pooled_interval_coverage"]["n"]) == (15, 5, 20)
+    assert high["coverage"] == 1.0 > low["coverage"]
+    table = crossiqa("evaluate", model, *both).out
+    assert "All sets together: interval coverage" in table
+    probe = crossiqa("evaluate", model, *both[:2], "--splits", 2).out
+    assert "interval coverage" in " ".join(probe.split()) and "All sets" not in probe
+
+
 def test_table_and_markdown(crossiqa: Crossiqa, tiny_onnx: Path, pictures: Path) -> None:
     table = crossiqa("evaluate", tiny_onnx, "--data", spec(pictures), "--splits", 2)
     markdown = crossiqa("evaluate", tiny_onnx, "--data", spec(pictures), "--splits", 2, "--markdown")

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from crossiqa_edge.training.calibrate import fit_calibration, interval_half_width, sigmoid
+from crossiqa_edge.card import ModelCard
+from crossiqa_edge.training.calibrate import (
+    Intervals,
+    fit_calibration,
+    held_out_coverage,
+    interval_half_width,
+    reference_quantiles,
+    sigmoid,
+)
 
 
 def test_finds_the_curve_that_made_the_data(generator):
@@ -34,3 +42,47 @@ def test_interval_covers_fresh_data_as_promised(generator):
 
 def test_interval_of_few_pictures_is_their_largest_residual():
     assert interval_half_width(np.zeros(3), np.array([1.0, -5.0, 2.0])) == 5.0
+
+
+def fanning(generator, count):
+    """Scores, and opinions that scatter ten times as much at the upper end as at the lower."""
+    scores = generator.uniform(10, 90, count)
+    return scores, scores + generator.normal(size=count) * (scores / 9)
+
+
+def test_intervals_by_region_keep_their_promise_in_each(generator):
+    intervals = Intervals.fit(*fanning(generator, 1000))
+    scores, opinions = fanning(generator, 20000)
+    inside = intervals.cover(scores, opinions)
+    region = np.searchsorted(intervals.edges, scores, side="right")
+    # one standard deviation of the coverage that 200 pictures promise is 0.021
+    assert [inside[region == index].mean() for index in range(5)] == pytest.approx([0.9] * 5, abs=0.06)
+    assert list(intervals.half_widths) == sorted(intervals.half_widths)
+    assert intervals.half_widths[-1] > 2 * intervals.half_widths[0]
+    card = ModelCard("n", "nano", **intervals.card_values())
+    for score, opinion, held in zip(scores[:200], opinions[:200], inside[:200], strict=True):
+        low, high = card.interval(score)
+        assert (low <= np.clip(opinion, 0, 100) <= high) or not held
+
+
+def test_few_pictures_make_one_region_and_all_of_the_least_width_are_held(generator):
+    scores, opinions = fanning(generator, 150)
+    intervals = Intervals.fit(scores, opinions)
+    assert (intervals.edges, len(intervals.half_widths)) == ((), 1)
+    assert intervals.cover(scores, opinions).sum() == np.ceil(151 * 0.9)
+
+
+def test_coverage_on_held_out_halves_is_that_of_new_pictures(generator):
+    scores, opinions = fanning(generator, 1000)
+    opinions[::12] += 200  # far outside what the others teach, and fewer than the tenth that may be
+    held = held_out_coverage(scores, opinions)
+    assert held.mean() == pytest.approx(0.9, abs=0.02)
+    assert held[::12].mean() < 0.2 and held[1::12].mean() > 0.95
+
+
+def test_reference_quantiles_are_shares_of_the_set(generator):
+    scores = generator.uniform(0, 100, 500)
+    card = ModelCard("n", "nano", reference_set="made", reference_scores=reference_quantiles(scores))
+    for score in (10.0, 37.0, 90.0):
+        assert card.percentile(score) == pytest.approx(100 * np.mean(scores < score), abs=0.5)
+    assert ModelCard.from_json(card.to_json()) == card

@@ -87,7 +87,8 @@ def test_json_is_strict_and_complete() -> None:
     text = json.dumps(evaluation(flat, skipped={"x": "truncated"}).to_dict(), allow_nan=False)
     document = json.loads(text)
     assert set(document) == {
-        "model", "data", "protocol", "overall", "by_band", "by_distortion", "splits", "skipped",
+        "model", "data", "protocol", "overall", "by_band", "by_distortion", "splits",
+        "interval_coverage", "skipped",
     }  # fmt: skip
     assert document["overall"]["srcc"] is None
     assert document["overall"]["order"] == {
