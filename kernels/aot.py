@@ -13,11 +13,9 @@ from crossiqa_edge.kernels.assembly import HIDDEN_PARAMETERS, Assembly, inspect
 from crossiqa_edge.kernels.manifest import PackedKernel, Use
 from crossiqa_edge.kernels.pack import Pack
 from crossiqa_edge.kernels.spec import ALIGNMENT, KernelSpec, Workload
-from crossiqa_edge.kernels.targets import TARGETS, Target
+from crossiqa_edge.kernels.targets import TARGETS, Target, compile_options
 
 _THREADS_OF_A_WARP = 32
-_REGISTERS = 1 << 16  # of a multiprocessor, of every target
-_MOST_REGISTERS = 255  # that an instruction can name
 _PTX_TYPES = {"i32": "u32", "i64": "u64", "fp32": "f32"}  # and u64 for every pointer
 
 
@@ -61,19 +59,16 @@ def compile_kernel(spec: KernelSpec, target: Target) -> Compiled:
         raise MissingDependencyError("compiling kernels", "train") from error
     _check_spec(spec)
     source = ASTSource(spec.function, _signature(spec), dict(spec.constants), _hints(spec))
-    options = {
-        "num_warps": spec.warps,
-        "num_stages": spec.stages,
-        "ptx_version": target.ptx_version,
-        "maxnreg": _register_limit(spec, target),
-    }
+    options = compile_options(target.architecture, spec.warps, spec.stages)
+    if target.ptx_version is not None:
+        options["ptx_version"] = target.ptx_version
     with knobs.compilation.scope():
         knobs.compilation.disable_line_info = True  # it would name this machine's folders in every cubin
         try:
             made = triton.compile(
                 source,
                 target=GPUTarget("cuda", target.architecture, _THREADS_OF_A_WARP),
-                options={name: value for name, value in options.items() if value is not None},
+                options=options,
             )
         except Exception as error:  # Triton's errors have no base class but this
             reason = " ".join(str(error).split())[:300]
@@ -133,17 +128,6 @@ def build_pack(
                 )
             )
     return Pack(model, triton.__version__, tuple(kernels), tuple(uses), bytes(cubins))
-
-
-def _register_limit(spec: KernelSpec, target: Target) -> int | None:
-    """Registers a thread may have; None leaves it to ptxas.
-
-    For kernels that use tensor memory ptxas guesses a limit of its own (80 for attention, which needs 109)
-    and spills; it does not once it is told how many there are.
-    """
-    if target.matrix_instruction != "tcgen05.mma":
-        return None
-    return min(_MOST_REGISTERS, _REGISTERS // (_THREADS_OF_A_WARP * spec.warps))
 
 
 def _packed(compiled: Compiled, offset: int) -> PackedKernel:

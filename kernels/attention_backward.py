@@ -13,12 +13,14 @@ of the layout of ``qkv``, as the projection's own backward pass wants them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from crossiqa_edge.kernels.attention_forward import (
+from crossiqa_edge.kernels.attention_rows import (
     LOG2_E,
     load_rows,
     present_rows,
@@ -27,6 +29,8 @@ from crossiqa_edge.kernels.attention_forward import (
 )
 from crossiqa_edge.kernels.attention_tiles import AttentionTile, backward_tile
 from crossiqa_edge.kernels.device import DTYPES, architecture, dot_precision
+from crossiqa_edge.kernels.spec import KernelSpec, Workload
+from crossiqa_edge.kernels.targets import compile_options
 
 
 @triton.jit
@@ -115,12 +119,13 @@ def attention_query_gradient_kernel(
                 *(first + tl.arange(0, STEP), token_stride, tokens, keep_pointer),
                 *(SCALE, DIM, False, PRECISION),
             )
-    if REST > 0:
+    for piece in tl.static_range(len(REST)):
         query_gradient = _take_keys(
             *(query, gradient, log_sum, delta, query_gradient, key_base, value_base),
-            *(whole + tl.arange(0, REST), token_stride, tokens, keep_pointer),
+            *(whole + tl.arange(0, REST[piece]), token_stride, tokens, keep_pointer),
             *(SCALE, DIM, True, PRECISION),
         )
+        whole += REST[piece]
     gradient_base = gradient_pointer + batch * tokens * 3 * width + head * DIM
     store_rows(gradient_base, row, 3 * width, present, query_gradient * SCALE, DIM)
 
@@ -213,13 +218,14 @@ def attention_key_value_gradient_kernel(
                 *(first + tl.arange(0, STEP), token_stride, width, tokens),
                 *(SCALE, DIM, False, PRECISION),
             )
-    if REST > 0:
+    for piece in tl.static_range(len(REST)):
         key_gradient, value_gradient = _take_queries(
             *(key, value, counts, key_gradient, value_gradient),
             *(query_base, out_gradient_base, log_sum_base, delta_base),
-            *(whole + tl.arange(0, REST), token_stride, width, tokens),
+            *(whole + tl.arange(0, REST[piece]), token_stride, width, tokens),
             *(SCALE, DIM, True, PRECISION),
         )
+        whole += REST[piece]
     gradient_base = gradient_pointer + batch * tokens * 3 * width + head * DIM
     store_rows(gradient_base + width, row, 3 * width, present, key_gradient * SCALE, DIM)
     store_rows(gradient_base + 2 * width, row, 3 * width, present, value_gradient, DIM)
@@ -248,14 +254,15 @@ def launch_attention_backward(
     out_gradient = out_gradient.contiguous()
     keep = None if mask is None else mask.contiguous().view(torch.uint8)
     delta = torch.empty_like(log_sum)
+    gpu = architecture(qkv.device)
     if tile is None:
-        tile = backward_tile(architecture(qkv.device), tokens, dim, DTYPES[qkv.dtype])
+        tile = backward_tile(gpu, tokens, dim, DTYPES[qkv.dtype])
     grid = (-(-tokens // tile.block), heads, batch)
     sizes = (tokens, heads, qkv.stride(0), qkv.stride(1))
     constants = {
         **{"SCALE": scale, "DIM": dim, "PRECISION": dot_precision(qkv.dtype)},
         **{"BLOCK": tile.block, "STEP": tile.step, "REST": tile.rest},
-        **{"num_warps": tile.warps, "num_stages": tile.stages},
+        **compile_options(gpu, tile.warps, tile.stages),
     }
     attention_query_gradient_kernel[grid](
         *(qkv, keep, out, out_gradient, log_sum, delta, gradient), *sizes, **constants
@@ -264,3 +271,37 @@ def launch_attention_backward(
         *(qkv, keep, out_gradient, log_sum, delta, gradient), *sizes, **constants
     )
     return gradient
+
+
+def specs(workload: Workload) -> Iterator[KernelSpec]:
+    """Both kernels as training launches them: no mask, ``qkv`` contiguous."""
+    dtype, dim, row = workload.dtype, workload.head_dim, 3 * workload.width
+    tile = backward_tile(workload.architecture, workload.tokens, dim, dtype)
+    types = {
+        **{"qkv_pointer": f"*{dtype}", "out_pointer": f"*{dtype}", "out_gradient_pointer": f"*{dtype}"},
+        **{"log_sum_pointer": "*fp32", "delta_pointer": "*fp32", "gradient_pointer": f"*{dtype}"},
+        **{"tokens": "i32", "heads": "i32", "batch_stride": "i32", "token_stride": "i32"},
+    }
+    for name, function in (
+        ("attention.query_gradient", attention_query_gradient_kernel),
+        ("attention.key_value_gradient", attention_key_value_gradient_kernel),
+    ):
+        yield KernelSpec(
+            name=name,
+            function=function,
+            signature={operand: kind for operand, kind in types.items() if operand in function.arg_names},
+            constants={
+                **{"keep_pointer": None, "SCALE": dim**-0.5, "DIM": dim, "PRECISION": "ieee"},
+                **{"BLOCK": tile.block, "STEP": tile.step, "REST": tile.rest},
+            },
+            grid=((("tokens", tile.block),), (("heads", 1),), (("batch", 1),)),
+            sizes={
+                **{"tokens": workload.tokens, "heads": workload.heads, "batch": workload.batch},
+                **{"batch_stride": workload.tokens * row, "token_stride": row},
+            },
+            aligned=("batch_stride", "token_stride"),
+            warps=tile.warps,
+            stages=tile.stages,
+            matrix=dtype != "fp32",
+            async_copy=tile.step > 0 and tile.stages > 1,
+        )

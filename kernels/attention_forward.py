@@ -2,11 +2,11 @@
 
     weights = exp2(scale / ln 2 * (Q K^T - row maximum));   out = (weights V) / (row sums of weights)
 
-One program holds a block of queries of one head of one picture and walks along the keys. Up to 256 tokens
-all keys and values are taken at once, a softmax of whole rows; beyond, they are taken step by step with the
-running maximum and sum of the online softmax (Milakov and Gimelshein, arXiv 1805.02867; Dao et al., arXiv
-2205.14135). Steps are whole: only the rest after the last one is masked. Maxima, sums and products are
-float32.
+One program holds a block of queries of one head of one picture and takes the keys in tiles. Up to 256 tokens
+on tensor cores it takes them all at once: a softmax of whole rows, in tiles whose sizes are the binary digits
+of the number of tokens, so that 197 tokens cost 208 keys. Beyond, it takes them step by step with the running
+maximum and sum of the online softmax (Milakov and Gimelshein, arXiv 1805.02867; Dao et al., arXiv 2205.14135)
+and then the rest, the same way. Only the last tile is masked. Maxima, sums and products are float32.
 
 4 B H N^2 D FLOPs on at least 4 B N H D elements moved: N FLOPs an element, from 25 a byte at 49 tokens in
 16 bits (memory is the limit) to 512 a byte at 1025 (tensor cores are).
@@ -21,97 +21,119 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from crossiqa_edge.kernels.attention_tiles import AttentionTile, forward_tile
+from crossiqa_edge.kernels.attention_rows import (
+    LOG2_E,
+    load_rows,
+    present_rows,
+    quantised_rows,
+    store_rows,
+    with_adjacent_heads,
+)
+from crossiqa_edge.kernels.attention_tiles import AttentionTile, forward_tile, int8_tile
 from crossiqa_edge.kernels.device import DTYPES, architecture, dot_precision
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
-
-LOG2_E: tl.constexpr = tl.constexpr(1.4426950408889634)
-
-
-@triton.jit
-def load_rows(base, row, stride, present, DIM: tl.constexpr, MASKED: tl.constexpr):
-    """(rows, DIM) elements, adjacent within a row, rows ``stride`` apart; 0 where not ``present``."""
-    place = base + row[:, None] * stride + tl.arange(0, DIM)[None, :]
-    if MASKED:
-        return tl.load(place, mask=present[:, None], other=0.0)
-    return tl.load(place)
+from crossiqa_edge.kernels.targets import compile_options
 
 
 @triton.jit
-def present_rows(row, tokens, keep_pointer, MASKED: tl.constexpr):
-    """Which tokens exist and count. ``keep_pointer``: a mask's row or None; MASKED: some may not exist."""
-    present = row < tokens
-    if keep_pointer is not None:
-        if MASKED:
-            present &= tl.load(keep_pointer + row, mask=present, other=0) != 0
-        else:
-            present = tl.load(keep_pointer + row) != 0
-    return present
-
-
-@triton.jit
-def accumulate(
-    scores,
-    value,
-    present,
-    peak,
-    total,
-    context,
-    UNIT: tl.constexpr,
-    SOME: tl.constexpr,
-    MAYBE_NONE: tl.constexpr,
+def _scores(
+    query,
+    key_base,
+    row,
+    stride,
+    tokens,
+    keep_pointer,
+    DIM: tl.constexpr,
+    MASKED: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """Take scores and their values into the running maximum, sum and weighted sum of a block of queries.
+    """(queries, keys) float32: queries times the keys at ``row``, -inf for those that do not count.
 
-    UNIT turns scores into units of log2; SOME: only the keys that are ``present`` count; MAYBE_NONE: it
-    may be that none has counted so far.
+    Queries of int8 are multiplied with keys rounded to int8; their own scale is left to the caller.
     """
+    SOME: tl.constexpr = MASKED or keep_pointer is not None
+    present = present_rows(row, tokens, keep_pointer, MASKED)
+    key = load_rows(key_base, row, stride, present, DIM, SOME)
+    if query.dtype == tl.int8:
+        rounded, key_scale = quantised_rows(key)
+        scores = tl.dot(query, tl.trans(rounded), out_dtype=tl.int32).to(tl.float32) * key_scale[None, :]
+    else:
+        scores = tl.dot(query, tl.trans(key), input_precision=PRECISION)
     if SOME:
         scores = tl.where(present[None, :], scores, float("-inf"))
-    higher = tl.maximum(peak, tl.max(scores, 1))
-    # Until a key counts, the maximum is -inf, and -inf - -inf is no number: then any finite one will do.
-    shift = tl.where(higher == float("-inf"), 0.0, higher) * UNIT if MAYBE_NONE else higher * UNIT
-    weights = tl.exp2(scores * UNIT - shift[:, None])  # one fused multiply-add an element
-    fade = tl.exp2(peak * UNIT - shift)
-    context = tl.dot(weights.to(value.dtype), value, context * fade[:, None], input_precision=PRECISION)
-    return higher, total * fade + tl.sum(weights, 1), context
+    return scores
 
 
 @triton.jit
-def _attend(
-    query,
-    peak,
-    total,
+def _weigh(
+    weights,
     context,
-    key_base,
     value_base,
     row,
     stride,
     tokens,
     keep_pointer,
-    SCALE: tl.constexpr,
     DIM: tl.constexpr,
     MASKED: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """Take the keys and values at ``row`` into a block of queries."""
+    """Add the values at ``row``, times their weights, to the context of a block of queries."""
     SOME: tl.constexpr = MASKED or keep_pointer is not None
     present = present_rows(row, tokens, keep_pointer, MASKED)
-    key = load_rows(key_base, row, stride, present, DIM, SOME)
-    scores = tl.dot(query, tl.trans(key), input_precision=PRECISION)
     value = load_rows(value_base, row, stride, present, DIM, SOME)
-    return accumulate(
-        *(scores, value, present, peak, total, context),
-        *(SCALE * LOG2_E, SOME, keep_pointer is not None, PRECISION),
-    )
+    return tl.dot(weights.to(value.dtype), value, context, input_precision=PRECISION)
 
 
 @triton.jit
-def store_rows(base, row, stride, present, values, DIM: tl.constexpr):
-    """Write (rows, DIM) values in the type of ``base`` where ``present``."""
-    place = base + row[:, None] * stride + tl.arange(0, DIM)[None, :]
-    tl.store(place, values.to(base.dtype.element_ty), mask=present[:, None])
+def _attend(
+    query,
+    unit,
+    peak,
+    total,
+    context,
+    key_base,
+    value_base,
+    first,
+    stride,
+    tokens,
+    keep_pointer,
+    DIM: tl.constexpr,
+    PIECES: tl.constexpr,
+    MASKED: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """Take the keys and values from ``first`` on into the running maximum, sum and weighted sum of queries.
+
+    They come in tiles of PIECES rows, all under one maximum: what was summed before is rescaled once. MASKED:
+    the last tile reaches beyond the last token. ``unit`` turns a query's scores into units of log2.
+    """
+    LAST: tl.constexpr = len(PIECES) - 1
+    scores = ()
+    higher = peak
+    row = first
+    for piece in tl.static_range(len(PIECES)):
+        part = _scores(
+            *(query, key_base, row + tl.arange(0, PIECES[piece]), stride, tokens, keep_pointer),
+            *(DIM, MASKED and piece == LAST, PRECISION),
+        )
+        scores += (part,)
+        higher = tl.maximum(higher, tl.max(part, 1))
+        row += PIECES[piece]
+    # Until a key counts, the maximum is -inf, and -inf - -inf is no number: then any finite one will do.
+    shift = (higher if keep_pointer is None else tl.where(higher == float("-inf"), 0.0, higher)) * unit
+    fade = tl.exp2(peak * unit - shift)
+    total *= fade
+    context *= fade[:, None]
+    row = first
+    for piece in tl.static_range(len(PIECES)):
+        weights = tl.exp2(scores[piece] * unit[:, None] - shift[:, None])  # a fused multiply-add an element
+        total += tl.sum(weights, 1)
+        context = _weigh(
+            *(weights, context, value_base, row + tl.arange(0, PIECES[piece]), stride, tokens, keep_pointer),
+            *(DIM, MASKED and piece == LAST, PRECISION),
+        )
+        row += PIECES[piece]
+    return higher, total, context
 
 
 @triton.jit
@@ -129,6 +151,7 @@ def attention_kernel(
     BLOCK: tl.constexpr,
     STEP: tl.constexpr,
     REST: tl.constexpr,
+    INT8: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
     """Launched on a grid of (ceil(tokens / BLOCK), heads, batch).
@@ -137,6 +160,9 @@ def attention_kernel(
     ``token_stride`` elements between the others; keep (batch, tokens) uint8 or None, contiguous: keys with
     0 do not count; out (batch, tokens, heads * DIM), contiguous; log_sum (batch, heads, tokens) float32 or
     None: log2 of the sum of exp2 of a query's scores, +inf where no key counts (its output is 0).
+
+    STEP rows are taken a turn, then those of REST, a tuple, at once; STEP is 0 where REST takes all. INT8: as
+    ``attention_int8.py`` says.
     """
     head = tl.program_id(1)
     batch = tl.program_id(2).to(tl.int64)
@@ -148,6 +174,10 @@ def attention_kernel(
     if keep_pointer is not None:
         keep_pointer += batch * tokens
     query = load_rows(query_base, row, token_stride, row < tokens, DIM, True)
+    unit = tl.full((BLOCK,), SCALE * LOG2_E, tl.float32)
+    if INT8:
+        query, query_scale = quantised_rows(query)
+        unit *= query_scale
     peak = tl.full((BLOCK,), float("-inf"), tl.float32)
     total = tl.zeros((BLOCK,), tl.float32)
     context = tl.zeros((BLOCK, DIM), tl.float32)
@@ -156,15 +186,15 @@ def attention_kernel(
         whole = tokens // STEP * STEP
         for first in range(0, whole, STEP):
             peak, total, context = _attend(
-                *(query, peak, total, context, key_base, value_base),
-                *(first + tl.arange(0, STEP), token_stride, tokens, keep_pointer),
-                *(SCALE, DIM, False, PRECISION),
+                *(query, unit, peak, total, context, key_base, value_base),
+                *(first, token_stride, tokens, keep_pointer),
+                *(DIM, (STEP,), False, PRECISION),
             )
-    if REST > 0:
+    if len(REST) > 0:
         peak, total, context = _attend(
-            *(query, peak, total, context, key_base, value_base),
-            *(whole + tl.arange(0, REST), token_stride, tokens, keep_pointer),
-            *(SCALE, DIM, True, PRECISION),
+            *(query, unit, peak, total, context, key_base, value_base),
+            *(whole, token_stride, tokens, keep_pointer),
+            *(DIM, REST, True, PRECISION),
         )
     if keep_pointer is not None:
         peak = tl.where(total == 0.0, float("inf"), peak)
@@ -174,7 +204,7 @@ def attention_kernel(
     store_rows(out_base, row, width, present, context / total[:, None], DIM)
     if log_sum_pointer is not None:
         log_sums = log_sum_pointer + (batch * heads + head) * tokens + row
-        tl.store(log_sums, peak * (SCALE * LOG2_E) + tl.log2(total), mask=present)
+        tl.store(log_sums, peak * unit + tl.log2(total), mask=present)
 
 
 def launch_attention(
@@ -183,20 +213,23 @@ def launch_attention(
     scale: float,
     *,
     save_log_sum: bool = False,
+    int8: bool = False,
     tile: AttentionTile | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Run the kernel: (out, log_sum), the second empty unless ``save_log_sum``.
 
-    Shapes, types and what is allowed: see ``attention`` in ``attention.py``, which checks them. ``tile``
-    replaces the choice of ``forward_tile``, for tests and measurements.
+    Shapes, types and what is allowed: see ``attention`` in ``attention.py``, which checks them, and
+    ``attention_int8`` for ``int8``. ``tile`` replaces the choice of ``forward_tile`` or ``int8_tile``, for
+    tests and measurements.
     """
     batch, tokens, _, heads, dim = qkv.shape
     qkv = with_adjacent_heads(qkv)
     out = qkv.new_empty(batch, tokens, heads * dim)
     shape = (batch, heads, tokens) if save_log_sum else (0,)
     log_sum = torch.empty(shape, dtype=torch.float32, device=qkv.device)
+    gpu = architecture(qkv.device)
     if tile is None:
-        tile = forward_tile(architecture(qkv.device), tokens, dim, DTYPES[qkv.dtype])
+        tile = int8_tile(gpu, tokens, dim) if int8 else forward_tile(gpu, tokens, dim, DTYPES[qkv.dtype])
     if out.numel():
         attention_kernel[(-(-tokens // tile.block), heads, batch)](
             qkv,
@@ -212,26 +245,24 @@ def launch_attention(
             BLOCK=tile.block,
             STEP=tile.step,
             REST=tile.rest,
+            INT8=int8,
             PRECISION=dot_precision(qkv.dtype),
-            num_warps=tile.warps,
-            num_stages=tile.stages,
+            **compile_options(gpu, tile.warps, tile.stages),
         )
     return out, log_sum
 
 
-def with_adjacent_heads(qkv: Tensor) -> Tensor:
-    """``qkv``, copied only where a head's row is not contiguous or offsets would leave 32 bits."""
-    _, tokens, _, heads, dim = qkv.shape
-    fits = (tokens - 1) * qkv.stride(1) + 3 * heads * dim < 2**31
-    return qkv if qkv.stride()[2:] == (heads * dim, dim, 1) and fits else qkv.contiguous()
-
-
 def specs(workload: Workload) -> Iterator[KernelSpec]:
     """The form that inference takes: no mask, no ``log_sum``, ``qkv`` contiguous."""
+    tile = forward_tile(workload.architecture, workload.tokens, workload.head_dim, workload.dtype)
+    yield attention_spec(workload, "attention", tile, int8=False)
+
+
+def attention_spec(workload: Workload, name: str, tile: AttentionTile, *, int8: bool) -> KernelSpec:
+    """The kernel at ``tile`` as the compiler takes it, without mask and ``log_sum``, ``qkv`` contiguous."""
     dtype, dim, row = workload.dtype, workload.head_dim, 3 * workload.width
-    tile = forward_tile(workload.architecture, workload.tokens, dim, dtype)
-    yield KernelSpec(
-        name="attention",
+    return KernelSpec(
+        name=name,
         function=attention_kernel,
         signature={
             **{"qkv_pointer": f"*{dtype}", "out_pointer": f"*{dtype}"},
@@ -239,7 +270,8 @@ def specs(workload: Workload) -> Iterator[KernelSpec]:
         },
         constants={
             **{"keep_pointer": None, "log_sum_pointer": None, "SCALE": dim**-0.5, "DIM": dim},
-            **{"BLOCK": tile.block, "STEP": tile.step, "REST": tile.rest, "PRECISION": "ieee"},
+            **{"BLOCK": tile.block, "STEP": tile.step, "REST": tile.rest},
+            **{"INT8": int8, "PRECISION": "ieee"},
         },
         grid=((("tokens", tile.block),), (("heads", 1),), (("batch", 1),)),
         sizes={

@@ -4,6 +4,10 @@ A choice that is a function can be tested without a GPU, compiled ahead of time,
 start. These come from counting in the compiled code: no register spills on any target, the fewest
 instructions among what does not spill, two programs or more on a multiprocessor. Nothing here has been
 timed; whoever measures better tiles on a GPU changes them here.
+
+The forward pass takes whole rows of up to WHOLE_ROW tokens at once where tensor cores multiply and a head has
+at most 64 elements. Where they do not (Turing, float32), both operands of a product lie in registers, and at
+128 elements a head so does twice the output: there rows are taken in steps at any length but the shortest.
 """
 
 from __future__ import annotations
@@ -11,11 +15,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from crossiqa_edge.errors import ConfigError
+from crossiqa_edge.kernels.targets import LEAST_INT8
 
-# Most tokens whose keys and values are taken all at once. At 197 tokens of 64 elements the steps execute 28 %
-# fewer instructions than whole rows (sm_80): 3 x 64 + 16 keys against a power of two, 256, that also spills.
-WHOLE_ROW = 128
-_SMALLEST = 16  # least side of a matrix product on tensor cores
+WHOLE_ROW = 256  # most tokens whose keys and values are taken all at once
+_SMALLEST, _LARGEST = 16, 128  # sides of the tiles of keys that are taken at once
 _AMPERE, _HOPPER, _CONSUMER_BLACKWELL = 80, 90, 120
 
 
@@ -29,13 +32,14 @@ class AttentionTile:
     Attributes:
         block: rows that a program holds.
         step: rows that one turn of the loop takes; 0 where there is no loop and all rows are taken at once.
-        rest: size of the masked tile after the loop, a power of two; 0 where ``step`` divides the tokens.
+        rest: sizes of the tiles after the loop, powers of two, of which the last may reach beyond the last
+            token; empty where ``step`` divides the tokens.
         warps, stages: of 32 threads, and of the loop's software pipeline.
     """
 
     block: int
     step: int
-    rest: int
+    rest: tuple[int, ...]
     warps: int
     stages: int
 
@@ -46,20 +50,26 @@ def forward_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> A
         block, step = {16: (32, 32), 32: (32, 32), 64: (16, 32), 128: (16, 16)}[head_dim]
         return cut(tokens, block, step, warps=8, stages=2 if architecture >= _AMPERE else 1)
     if head_dim == 128:
-        block, warps = (64, 4) if architecture >= _HOPPER else (32, 4)
-        return cut(tokens, block, 32, warps, stages=2)
-    return cut(tokens, 64, 64 if tokens > WHOLE_ROW else WHOLE_ROW + 1, warps=4, stages=3)
+        return cut(tokens, 64 if architecture >= _HOPPER else 32, 32, warps=4, stages=2)
+    if tokens > WHOLE_ROW:
+        return cut(tokens, 64, 64, warps=4, stages=3)
+    # 64 rows of scores take half of the registers of 4 warps. wgmma and tcgen05 want them; with mma.sync the
+    # operands lie in registers as well, and at 64 elements a head 64 rows spill from 209 tokens on.
+    roomy = head_dim <= 32 or tokens <= _LARGEST or _HOPPER <= architecture < _CONSUMER_BLACKWELL
+    return whole_rows(tokens, 64 if roomy else 32, warps=4)
 
 
 def int8_tile(architecture: int, tokens: int, head_dim: int) -> AttentionTile:
-    """The tile of ``attention_int8_kernel``; ConfigError for Turing, where Triton has no int8 products."""
-    if architecture < _AMPERE:
+    """The tile of ``attention_kernel`` with INT8; ConfigError for Turing, see ``LEAST_INT8``."""
+    if architecture < LEAST_INT8:
         raise ConfigError(
-            f"int8 attention needs sm_{_AMPERE} or newer, not sm_{architecture}; use fp16 there"
+            f"int8 attention needs sm_{LEAST_INT8} or newer, not sm_{architecture}; use fp16 there"
         )
     if head_dim == 128:
         return cut(tokens, 32, 32, warps=4, stages=2)
-    return cut(tokens, 64, 64 if tokens > WHOLE_ROW else WHOLE_ROW + 1, warps=4, stages=2)
+    if tokens > WHOLE_ROW:
+        return cut(tokens, 64, 64, warps=4, stages=2)
+    return whole_rows(tokens, 32 if head_dim == 64 and tokens > _LARGEST else 64, warps=4)
 
 
 def backward_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> AttentionTile:
@@ -74,11 +84,20 @@ def backward_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> 
 def cut(tokens: int, block: int, step: int, warps: int, stages: int) -> AttentionTile:
     """The tile with these sizes over ``tokens`` tokens; where they are fewer than ``step``, all at once."""
     if tokens < step:
-        return AttentionTile(block, 0, _padded(tokens), warps, stages=1)
-    rest = tokens % step
-    return AttentionTile(block, step, _padded(rest) if rest else 0, warps, stages)
+        return whole_rows(tokens, block, warps)
+    return AttentionTile(block, step, _pieces(tokens % step), warps, stages)
 
 
-def _padded(rows: int) -> int:
-    """The least power of two that holds ``rows`` and that tensor cores take."""
-    return max(_SMALLEST, 1 << (rows - 1).bit_length())
+def whole_rows(tokens: int, block: int, warps: int) -> AttentionTile:
+    """The tile that takes all of ``tokens`` tokens at once, for ``block`` rows."""
+    return AttentionTile(block, 0, _pieces(tokens), warps, stages=1)
+
+
+def _pieces(rows: int) -> tuple[int, ...]:
+    """Sizes of tiles that hold ``rows``, as binary digits do: at most 15 rows are padding."""
+    sizes: list[int] = []
+    left = -(-rows // _SMALLEST) * _SMALLEST
+    while left:
+        sizes.append(min(_LARGEST, 1 << (left.bit_length() - 1)))
+        left -= sizes[-1]
+    return tuple(sizes)

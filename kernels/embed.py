@@ -27,6 +27,7 @@ from crossiqa_edge.kernels.device import DTYPES, architecture, dot_precision
 from crossiqa_edge.kernels.embed_kernels import embed_levels_kernel, embed_linear_kernel
 from crossiqa_edge.kernels.pixels import sampled_pixels
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
+from crossiqa_edge.kernels.targets import compile_options
 from crossiqa_edge.kernels.tiles import EmbedTile, embed_tile
 
 
@@ -184,7 +185,8 @@ def launch_embed(operands: Operands) -> Tensor:
     chroma = None if operands.chroma is None else _with_adjacent_columns(operands.chroma, 2)
     batch, height, width = picture.shape[:3]
     patches, columns = batch * operands.across**2, len(weights[-1])
-    block = embed_tile(architecture(picture.device), patches, columns, DTYPES[weights[0].dtype])
+    gpu = architecture(picture.device)
+    block = embed_tile(gpu, patches, columns, DTYPES[weights[0].dtype])
     tokens = torch.empty((batch, *position.shape), dtype=weights[0].dtype, device=picture.device)
     kernel = embed_linear_kernel if len(weights) == 1 else embed_levels_kernel
     kernel[(-(-patches // block.patches) * -(-columns // block.columns),)](
@@ -207,8 +209,7 @@ def launch_embed(operands: Operands) -> Tensor:
         **_constants(operands.joined, [len(weight) for weight in weights], operands.across, block),
         REFLECT=min(height, width) < operands.tile,
         PRECISION=dot_precision(weights[0].dtype),
-        num_warps=block.warps,
-        num_stages=block.stages,
+        **compile_options(gpu, block.warps, block.stages),
     )
     return tokens
 

@@ -19,9 +19,10 @@ import triton.language as tl
 from torch import Tensor
 
 from crossiqa_edge.errors import ConfigError
-from crossiqa_edge.kernels.layer_norm import LAYER_NORM_EPSILON
-from crossiqa_edge.kernels.rows import centred_rows
+from crossiqa_edge.kernels.device import architecture
+from crossiqa_edge.kernels.rows import LAYER_NORM_EPSILON, centred_rows
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
+from crossiqa_edge.kernels.targets import compile_options
 from crossiqa_edge.kernels.tiles import row_tile
 
 POOLINGS = ("token", "mean")
@@ -138,7 +139,7 @@ def launch_head(
         MEAN=pooling == "mean",
         BLOCK_TOKENS=TOKENS_AT_ONCE,
         BLOCK_WIDTH=tile.width,
-        num_warps=tile.warps,
+        **compile_options(architecture(tokens.device), tile.warps),
     )
     return embedding, raw, score
 

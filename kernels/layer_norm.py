@@ -19,16 +19,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from crossiqa_edge.kernels.device import architecture
 from crossiqa_edge.kernels.layer_norm_backward import layer_norm_backward
-from crossiqa_edge.kernels.rows import as_rows, centred_rows
+from crossiqa_edge.kernels.rows import LAYER_NORM_EPSILON, as_rows, centred_rows
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
+from crossiqa_edge.kernels.targets import compile_options
 from crossiqa_edge.kernels.tiles import row_tile
-
-LAYER_NORM_EPSILON = 1e-6  # of timm's vision transformers
-
-BACKWARD_PROGRAMS = (
-    256  # each keeps one partial sum of the parameters' gradients; fixed, so sums repeat exactly
-)
 
 
 @triton.jit
@@ -129,7 +125,7 @@ def launch_layer_norm(
         EPSILON=epsilon,
         BLOCK_ROWS=tile.rows,
         BLOCK_WIDTH=tile.width,
-        num_warps=tile.warps,
+        **compile_options(architecture(branch.device), tile.warps),
     )
     return normalised, branch if stream is None else stream
 

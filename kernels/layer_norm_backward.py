@@ -7,12 +7,17 @@ adds these up. There are no atomic additions, so a gradient is the same from run
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from crossiqa_edge.kernels.rows import centred_rows
+from crossiqa_edge.kernels.device import architecture
+from crossiqa_edge.kernels.rows import LAYER_NORM_EPSILON, centred_rows
+from crossiqa_edge.kernels.spec import KernelSpec, Workload
+from crossiqa_edge.kernels.targets import compile_options
 from crossiqa_edge.kernels.tiles import row_tile
 
 PROGRAMS = 256  # at most, whatever the GPU: so that sums are added in the same order everywhere
@@ -149,7 +154,7 @@ def launch_layer_norm_backward(
         EPSILON=epsilon,
         BLOCK_ROWS=tile.rows,
         BLOCK_WIDTH=tile.width,
-        num_warps=tile.warps,
+        **compile_options(architecture(stream.device), tile.warps),
     )
     # One tensor each: an operator's results must not share memory.
     weight_gradient, bias_gradient, scale_gradient = (sums.clone() for sums in partial.sum(0))
@@ -196,3 +201,30 @@ def _(
     if branch is not None and scale is not None:
         gradients += [branch.new_empty(branch.shape), scale.new_empty(scale.shape)]
     return gradients
+
+
+def specs(workload: Workload) -> Iterator[KernelSpec]:
+    """As an accelerated encoder's training launches it: without residual addition and LayerScale.
+
+    A grid of fewer programs is as right: each takes further rows.
+    """
+    tile = row_tile(workload.rows, workload.width)
+    pointer = f"*{workload.dtype}"
+    scaled = {"branch", "scale", "branch_gradient"}
+    present = ("gradient", "stream", "weight", "residual_gradient")
+    yield KernelSpec(
+        name="layer_norm.gradient",
+        function=layer_norm_backward_kernel,
+        signature={f"{operand}_pointer": pointer for operand in present}
+        | {"partial_pointer": "*fp32", "rows": "i32"},
+        constants={f"{operand}_pointer": None for operand in ("stream_gradient", *scaled)}
+        | {
+            "WIDTH": workload.width,
+            "EPSILON": LAYER_NORM_EPSILON,
+            "BLOCK_ROWS": tile.rows,
+            "BLOCK_WIDTH": tile.width,
+        },
+        grid=((("rows", tile.rows),),),
+        sizes={"rows": workload.rows},
+        warps=tile.warps,
+    )

@@ -27,6 +27,7 @@ from crossiqa_edge.kernels.device import DTYPES, architecture, dot_precision
 from crossiqa_edge.kernels.epilogue import check_activation, finish_and_store, finish_reference, output_dtype
 from crossiqa_edge.kernels.rows import as_rows
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
+from crossiqa_edge.kernels.targets import compile_options
 from crossiqa_edge.kernels.tiles import linear_tile
 
 
@@ -116,15 +117,32 @@ def launch_linear(
 
     x (..., depth) and residual (..., columns), any strides; weight (columns, depth); bias, scale (columns,).
     """
+    precision = dot_precision(x.dtype)
+    return launch_tiles(linear_kernel, x, (weight,), bias, scale, residual, activation, PRECISION=precision)
+
+
+def launch_tiles(
+    kernel: Any,
+    x: Tensor,
+    weights: tuple[Tensor, ...],
+    bias: Tensor | None,
+    scale: Tensor | None,
+    residual: Tensor | None,
+    activation: str,
+    **constants: str,
+) -> Tensor:
+    """Run ``kernel``, this one or the one of ``linear_int8.py``, with its ``weights`` and ``constants``."""
     x_rows = as_rows(x)
     rows, depth = x_rows.shape
-    columns = len(weight)
+    columns = len(weights[0])
     residual_rows = None if residual is None else as_rows(residual)
     output = torch.empty((*x.shape[:-1], columns), dtype=output_dtype(x, residual), device=x.device)
-    tile = linear_tile(architecture(x.device), rows, columns, depth, DTYPES[x.dtype])
-    linear_kernel[(-(-rows // tile.rows) * -(-columns // tile.columns),)](
+    gpu = architecture(x.device)
+    int8 = "int8" if weights[0].dtype == torch.int8 else None
+    tile = linear_tile(gpu, rows, columns, depth, DTYPES[x.dtype], int8)
+    kernel[(-(-rows // tile.rows) * -(-columns // tile.columns),)](
         x_rows,
-        weight.contiguous(),
+        *(weight.contiguous() for weight in weights),
         None if bias is None else bias.contiguous(),
         None if scale is None else scale.contiguous(),
         residual_rows,
@@ -135,12 +153,11 @@ def launch_linear(
         COLUMNS=columns,
         DEPTH=depth,
         GELU=activation == "gelu",
-        PRECISION=dot_precision(x.dtype),
         BLOCK_ROWS=tile.rows,
         BLOCK_COLUMNS=tile.columns,
         BLOCK_DEPTH=tile.depth,
-        num_warps=tile.warps,
-        num_stages=tile.stages,
+        **constants,
+        **compile_options(gpu, tile.warps, tile.stages),
     )
     return output
 

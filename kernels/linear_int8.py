@@ -23,14 +23,13 @@ from torch import Tensor
 
 from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.kernels import linear
-from crossiqa_edge.kernels.device import DTYPES, architecture
+from crossiqa_edge.kernels.device import architecture
 from crossiqa_edge.kernels.epilogue import check_activation, finish_and_store, finish_reference, output_dtype
-from crossiqa_edge.kernels.rows import as_rows
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
+from crossiqa_edge.kernels.targets import LEAST_INT8
 from crossiqa_edge.kernels.tiles import linear_tile
 
 LARGEST = 127  # the range is symmetric: -128 is not used
-LEAST_ARCHITECTURE = 80  # Triton does not compile products of int8 for Turing
 
 
 @triton.jit
@@ -135,37 +134,12 @@ def launch_linear_int8(
     """Run the kernel: (..., columns), contiguous, with the dtype of the residual if there is one, else of x.
 
     Raises:
-        ConfigError: a GPU older than LEAST_ARCHITECTURE.
+        ConfigError: a GPU older than LEAST_INT8.
     """
-    if architecture(x.device) < LEAST_ARCHITECTURE:
-        raise ConfigError(f"int8 linear layers need sm_{LEAST_ARCHITECTURE} or newer; use fp16 on this GPU")
-    x_rows = as_rows(x)
-    rows, depth = x_rows.shape
-    columns = len(weight)
-    residual_rows = None if residual is None else as_rows(residual)
-    output = torch.empty((*x.shape[:-1], columns), dtype=output_dtype(x, residual), device=x.device)
-    tile = linear_tile(architecture(x.device), rows, columns, depth, DTYPES[x.dtype], "int8")
-    linear_int8_kernel[(-(-rows // tile.rows) * -(-columns // tile.columns),)](
-        x_rows,
-        weight.contiguous(),
-        weight_scale.contiguous(),
-        None if bias is None else bias.contiguous(),
-        None if scale is None else scale.contiguous(),
-        residual_rows,
-        output,
-        rows,
-        x_rows.stride(0),
-        0 if residual_rows is None else residual_rows.stride(0),
-        COLUMNS=columns,
-        DEPTH=depth,
-        GELU=activation == "gelu",
-        BLOCK_ROWS=tile.rows,
-        BLOCK_COLUMNS=tile.columns,
-        BLOCK_DEPTH=tile.depth,
-        num_warps=tile.warps,
-        num_stages=tile.stages,
-    )
-    return output
+    if architecture(x.device) < LEAST_INT8:
+        raise ConfigError(f"int8 linear layers need sm_{LEAST_INT8} or newer; use fp16 on this GPU")
+    weights = weight, weight_scale
+    return linear.launch_tiles(linear_int8_kernel, x, weights, bias, scale, residual, activation)
 
 
 @torch.library.custom_op("crossiqa::linear_int8", mutates_args=())
@@ -206,7 +180,7 @@ def _(
 
 def specs(workload: Workload) -> Iterator[KernelSpec]:
     """The four linear layers of a block in int8; ``workload.dtype`` is that of the activations."""
-    if workload.architecture < LEAST_ARCHITECTURE:
+    if workload.architecture < LEAST_INT8:
         return
     for spec in linear.specs(workload):
         columns, depth = spec.sizes["columns"], spec.sizes["x_stride"]

@@ -6,6 +6,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+LAYER_NORM_EPSILON = 1e-6  # of timm's vision transformers
+
 
 def as_rows(x: Tensor) -> Tensor:
     """``x`` (..., width) as (rows, width), elements of a row adjacent; a view wherever strides allow one."""

@@ -17,7 +17,7 @@ from crossiqa_edge.errors import ConfigError
 Factor = tuple[str, int]
 # Programs along each of one to three axes: each axis the product of its factors.
 Grid = tuple[tuple[Factor, ...], ...]
-Constant = bool | int | float | str | None
+Constant = bool | int | float | str | tuple[int, ...] | None
 
 ALIGNMENT = 16  # bytes for pointers, and the divisor that ``aligned`` promises of integers
 

@@ -51,6 +51,32 @@ TARGETS = {
 }
 
 
+# Triton 3.8 multiplies int8 on tensor cores only, and on Turing it uses none: its compiler fails there.
+LEAST_INT8 = 80
+
+_THREADS_OF_A_WARP = 32
+_REGISTERS = 1 << 16  # of a multiprocessor, of every target
+_MOST_REGISTERS = 255  # that an instruction can name
+
+
+def target_of(architecture: int) -> Target:
+    """The target of a compute capability; an unlisted one counts as the listed one below it."""
+    below = [target for number, target in sorted(TARGETS.items()) if number <= architecture]
+    return (below or [TARGETS[75]])[-1]
+
+
+def compile_options(architecture: int, warps: int, stages: int = 1) -> dict[str, int]:
+    """What Triton is told beside a kernel's parameters, at a launch and ahead of time alike.
+
+    For kernels that use tensor memory (tcgen05) ptxas guesses a limit of registers of its own (80 for
+    attention, which needs 109) and spills; it does not once it is told how many there are.
+    """
+    options = {"num_warps": warps, "num_stages": stages}
+    if target_of(architecture).matrix_instruction == "tcgen05.mma":
+        options["maxnreg"] = min(_MOST_REGISTERS, _REGISTERS // (_THREADS_OF_A_WARP * warps))
+    return options
+
+
 def target_named(name: str) -> Target:
     """The target called ``name``, for instance ``sm_87``; ConfigError where there is none."""
     for target in TARGETS.values():

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from crossiqa_edge.kernels.targets import TARGETS
+from crossiqa_edge.kernels.targets import target_of
 
 SMALLEST_DOT = 16  # least side that a matrix product may have on tensor cores
 BUSY = 96  # programs that occupy most of a large GPU: an A100 has 108 multiprocessors, an H100 132
@@ -21,12 +21,6 @@ ELEMENT_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
 def power_of_two(count: int) -> int:
     """The least power of two that is at least ``count``."""
     return 1 << max(0, count - 1).bit_length()
-
-
-def shared_limit(architecture: int) -> int:
-    """Bytes of shared memory a block may use; an unlisted architecture counts as the listed one below it."""
-    below = [target for number, target in sorted(TARGETS.items()) if number <= architecture]
-    return (below or [TARGETS[75]])[-1].shared_limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +81,7 @@ def linear_tile(
     least = 2 * SMALLEST_DOT if weight_size == 1 else SMALLEST_DOT
     step = min((64 if turing else 128) // weight_size, max(power_of_two(depth), least))
     stage = (block_rows * size + block_columns * weight_size) * step
-    stages = 1 if turing else max(1, min(4, shared_limit(architecture) // stage))
+    stages = 1 if turing else max(1, min(4, target_of(architecture).shared_limit // stage))
     return LinearTile(block_rows, block_columns, step, warps, stages)
 
 

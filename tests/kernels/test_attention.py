@@ -10,7 +10,7 @@ from interpreter import interpreted
 
 from crossiqa_edge.kernels.attention import HEAD_DIMS, attention_reference
 from crossiqa_edge.kernels.attention_forward import launch_attention
-from crossiqa_edge.kernels.attention_tiles import WHOLE_ROW, AttentionTile, cut
+from crossiqa_edge.kernels.attention_tiles import WHOLE_ROW, cut
 
 HALF, BRAIN, SINGLE = torch.float16, torch.bfloat16, torch.float32
 
@@ -40,9 +40,9 @@ def test_every_type_and_head_dim(dtype, dim):
 
 
 @pytest.mark.parametrize("tokens", [129, 197, 256])
-def test_whole_rows_give_what_steps_give(tokens):
-    assert tokens > WHOLE_ROW  # the default takes steps here
-    check(packed(1, tokens, 1, 32), tile=AttentionTile(64, 0, 256, warps=4, stages=1))
+def test_steps_give_what_whole_rows_give(tokens):
+    assert tokens <= WHOLE_ROW  # the default takes whole rows here
+    check(packed(1, tokens, 1, 32), tile=cut(tokens, 64, 64, warps=4, stages=1))
 
 
 @pytest.mark.parametrize("dtype", [HALF, BRAIN, SINGLE])

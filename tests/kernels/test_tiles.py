@@ -2,7 +2,7 @@
 
 import pytest
 
-from crossiqa_edge.kernels.targets import TARGETS
+from crossiqa_edge.kernels.targets import TARGETS, target_of
 from crossiqa_edge.kernels.tiles import (
     BUSY,
     ELEMENT_BYTES,
@@ -10,7 +10,6 @@ from crossiqa_edge.kernels.tiles import (
     linear_tile,
     power_of_two,
     row_tile,
-    shared_limit,
 )
 
 ROWS = (1, 49, 197, 1576, 12608, 50432)
@@ -22,9 +21,9 @@ def test_powers_of_two():
 
 
 def test_unlisted_architectures_count_as_the_listed_one_below():
-    assert shared_limit(121) == TARGETS[120].shared_limit
-    assert shared_limit(103) == TARGETS[100].shared_limit
-    assert shared_limit(72) == TARGETS[75].shared_limit
+    assert target_of(121) is TARGETS[120]
+    assert target_of(103) is TARGETS[100]
+    assert target_of(72) is TARGETS[75]
 
 
 @pytest.mark.parametrize("architecture", TARGETS)
