@@ -1,0 +1,46 @@
+"""Which kernels a model uses, and at which workloads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+
+from crossiqa_edge.card import ModelCard
+from crossiqa_edge.kernels.spec import KernelSpec, Workload
+from crossiqa_edge.model.family import PATCH_SIZE, family_size
+
+# Each offers ``specs(workload)``. A pack holds the first group.
+MODULES = ("embed", "layer_norm", "linear", "attention_forward", "head")
+TRAINING = ("layer_norm_backward", "attention_backward")
+INT8 = ("linear_int8", "attention_int8")  # nothing for Turing and float32, see ``targets.LEAST_INT8``
+
+_MLP_RATIO = 4  # of timm's vision transformers: hidden width over token width
+
+
+def specs(workload: Workload, modules: Iterable[str] = MODULES) -> Iterator[KernelSpec]:
+    """Every kernel of ``modules``, each with its tile at ``workload``; by default all that scoring launches."""
+    for name in modules:
+        yield from import_module(f"crossiqa_edge.kernels.{name}").specs(workload)
+
+
+def workloads(
+    card: ModelCard, architectures: Iterable[int], dtypes: Iterable[str], batches: Iterable[int]
+) -> Iterator[Workload]:
+    """Every combination, for the model that ``card`` describes; ConfigError for an unknown size."""
+    size = family_size(card.size)
+    grid = card.view_size // PATCH_SIZE
+    batches, dtypes = list(batches), list(dtypes)
+    for architecture in architectures:
+        for dtype in dtypes:
+            for batch in batches:
+                yield Workload(
+                    architecture,
+                    dtype,
+                    batch,
+                    tokens=1 + grid * grid,
+                    width=size.width,
+                    heads=size.heads,
+                    hidden=_MLP_RATIO * size.width,
+                    patch=PATCH_SIZE,
+                    levels=size.levels if card.embedding == "multilevel" else (),
+                )
