@@ -18,7 +18,7 @@ _MLP_RATIO = 4  # of timm's vision transformers: hidden width over token width
 
 
 def specs(workload: Workload, modules: Iterable[str] = MODULES) -> Iterator[KernelSpec]:
-    """Every kernel of ``modules``, each with its tile at ``workload``; by default all that scoring launches."""
+    """Every kernel of ``modules``, with its tile at ``workload``; by default all that scoring launches."""
     for name in modules:
         yield from import_module(f"crossiqa_edge.kernels.{name}").specs(workload)
 
