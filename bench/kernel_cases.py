@@ -13,11 +13,13 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from crossiqa_edge.kernels.attention import attention
+from crossiqa_edge.kernels.attention_int8 import attention_int8
 from crossiqa_edge.kernels.layer_norm import add_layer_norm, layer_norm
 from crossiqa_edge.kernels.linear import linear
 from crossiqa_edge.kernels.linear_int8 import linear_int8, quantise_rows
 
 OURS = "crossiqa"
+OURS_WIDE = f"{OURS} in 16 bits"
 EAGER = "eager"
 COMPILED = "torch.compile"
 
@@ -27,6 +29,7 @@ ATTENTION_SHAPES = (
     *((64, 50, 4, 32), (256, 197, 4, 32), (1, 577, 6, 64), (8, 577, 6, 64)),
     *((1, 1025, 12, 64), (8, 1025, 12, 64)),
 )
+INT8_SHAPES = ((1, 197, 3, 64), (64, 197, 12, 64), (8, 1025, 12, 64))  # least, most and longest work
 ROW_SHAPES = ((197, 128), (197, 192), (64 * 197, 192), (64 * 197, 768))
 # rows, depth, columns, epilogue
 LINEAR_SHAPES = (
@@ -65,6 +68,8 @@ def kernel_cases(device: str, dtype: torch.dtype, *, compiled: bool = True) -> I
     """Every kernel at the shapes above, with inputs made on ``device`` when a case is reached."""
     for shape in ATTENTION_SHAPES:
         yield attention_case(*shape, device=device, dtype=dtype, compiled=compiled)
+    for shape in INT8_SHAPES:
+        yield attention_int8_case(*shape, device=device, dtype=dtype, compiled=compiled)
     for rows, width in ROW_SHAPES:
         yield from row_cases(rows, width, device=device, dtype=dtype, compiled=compiled)
     for rows, depth, columns, epilogue in LINEAR_SHAPES:
@@ -79,9 +84,7 @@ def attention_case(
     qkv = torch.randn(batch, tokens, 3, heads, dim, device=device, dtype=dtype)
 
     def plain() -> Tensor:
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        context = functional.scaled_dot_product_attention(query, key, value)
-        return context.transpose(1, 2).reshape(batch, tokens, heads * dim)
+        return _torchs_attention(qkv)
 
     def by(backend: SDPBackend) -> Call:
         def call() -> Tensor:
@@ -92,12 +95,40 @@ def attention_case(
 
     candidates: dict[str, Callable[[], Call]] = {OURS: lambda: lambda: attention(qkv)}
     candidates |= {name: partial(by, backend) for name, backend in _SDPA.items()}
+    return _attention("attention", qkv, candidates | _compiled(plain, compiled))
+
+
+def attention_int8_case(
+    batch: int, tokens: int, heads: int, dim: int, *, device: str, dtype: torch.dtype, compiled: bool
+) -> Case:
+    """Q K^T in int8, quantised in the kernel, against our kernel and torch's choice in ``dtype``."""
+    qkv = torch.randn(batch, tokens, 3, heads, dim, device=device, dtype=dtype)
+
+    def plain() -> Tensor:
+        return _torchs_attention(qkv)
+
+    candidates: dict[str, Callable[[], Call]] = {
+        OURS: lambda: lambda: attention_int8(qkv),
+        OURS_WIDE: lambda: lambda: attention(qkv),
+        EAGER: lambda: plain,
+    }
+    return _attention("attention_int8", qkv, candidates | _compiled(plain, compiled))
+
+
+def _torchs_attention(qkv: Tensor) -> Tensor:
+    query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+    context = functional.scaled_dot_product_attention(query, key, value)
+    return context.transpose(1, 2).flatten(2)
+
+
+def _attention(kernel: str, qkv: Tensor, candidates: Mapping[str, Callable[[], Call]]) -> Case:
+    batch, tokens, _, heads, dim = qkv.shape
     return Case(
-        "attention",
+        kernel,
         {"batch": batch, "tokens": tokens, "heads": heads, "head_dim": dim},
         flops=4.0 * batch * heads * tokens**2 * dim,
         moved=4.0 * batch * tokens * heads * dim * qkv.element_size(),
-        candidates=candidates | _compiled(plain, compiled),
+        candidates=candidates,
     )
 
 
@@ -188,8 +219,12 @@ def _pair(
     torchs: Call,
     compiled: bool,
 ) -> Case:
-    candidates = {OURS: lambda: ours, EAGER: lambda: torchs}
-    return Case(kernel, shape, flops, moved, candidates | _compiled(torchs, compiled))
+    return Case(kernel, shape, flops, moved, pair_of_candidates(ours, torchs, compiled))
+
+
+def pair_of_candidates(ours: Call, torchs: Call, compiled: bool) -> dict[str, Callable[[], Call]]:
+    """Ours, torch's, and where it is wanted torch's by torch.compile, which compiles when it is prepared."""
+    return {OURS: lambda: ours, EAGER: lambda: torchs} | _compiled(torchs, compiled)
 
 
 def _compiled(call: Call, wanted: bool) -> dict[str, Callable[[], Call]]:

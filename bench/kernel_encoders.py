@@ -9,7 +9,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from crossiqa_edge.bench.kernel_cases import COMPILED, EAGER, OURS, Call, Case
+from crossiqa_edge.bench.kernel_cases import COMPILED, EAGER, OURS, Call, Case, pair_of_candidates
 from crossiqa_edge.card import ModelCard
 from crossiqa_edge.imaging.sampling import GRID
 from crossiqa_edge.kernels.pixels import fragment_corners, sampled_pixels
@@ -26,15 +26,24 @@ _MLP_RATIO = 4
 
 
 def encoder_cases(device: str, dtype: torch.dtype, *, compiled: bool = True) -> Iterator[Case]:
-    """The family at every batch, and each member on frames; the batches that matter most come first."""
+    """The family on frames and at every batch; what the goals name comes first.
+
+    On frames torch.compile is a candidate for the first size alone: it takes half a minute to prepare.
+    """
+    yield from sampled_cases(SIZES[0], device=device, dtype=dtype, compiled=compiled)
     for batch in BATCHES:
         for size in SIZES:
             yield encoder_case(size, batch, device=device, dtype=dtype, compiled=compiled)
-    for size in SIZES:
-        for height, width in FRAMES:
-            yield frame_case(size, height, width, device=device, dtype=dtype)
-            yield embed_case(size, height, width, device=device, dtype=dtype)
-        yield head_case(size, 64, device=device, dtype=dtype)
+    for size in SIZES[1:]:
+        yield from sampled_cases(size, device=device, dtype=dtype, compiled=False)
+
+
+def sampled_cases(size: str, *, device: str, dtype: torch.dtype, compiled: bool) -> Iterator[Case]:
+    """One member from frames to scores, and the two ends of that way, embed and head, by themselves."""
+    for height, width in FRAMES:
+        yield frame_case(size, height, width, device=device, dtype=dtype, compiled=compiled)
+        yield embed_case(size, height, width, device=device, dtype=dtype, compiled=compiled)
+    yield head_case(size, 64, device=device, dtype=dtype, compiled=compiled)
 
 
 def encoder_case(size: str, batch: int, *, device: str, dtype: torch.dtype, compiled: bool) -> Case:
@@ -54,28 +63,33 @@ def encoder_case(size: str, batch: int, *, device: str, dtype: torch.dtype, comp
     return Case("encoder", {"size": size, "batch": batch}, flops, moved, candidates)
 
 
-def frame_case(size: str, height: int, width: int, *, device: str, dtype: torch.dtype) -> Case:
+def frame_case(
+    size: str, height: int, width: int, *, device: str, dtype: torch.dtype, compiled: bool
+) -> Case:
     """A uint8 frame on the device to its score by fragments; torch gathers the pixels, then computes."""
     model = _model(size, device)
     frame = torch.randint(0, 256, (1, height, width, 3), dtype=torch.uint8, device=device)
     side = model.encoder.patch_embed.img_size[0]
     corners = fragment_corners(height, width, side).to(device)
     tile = side // GRID
-    fused, plain = FusedQuality(model, dtype), _plain(model, dtype)
+    fused, score = FusedQuality(model, dtype), _plain(model, dtype)
+
+    def plain() -> Tensor:
+        return score(sampled_pixels(frame, None, None, corners, tile))
+
     flops, moved = _work(size, 1, dtype)
     return Case(
         "frame to score",
         {"size": size, "height": height, "width": width},
         flops,
         moved,
-        {
-            OURS: lambda: lambda: fused.sampled(frame, corners, tile),
-            EAGER: lambda: lambda: plain(sampled_pixels(frame, None, None, corners, tile)),
-        },
+        pair_of_candidates(lambda: fused.sampled(frame, corners, tile), plain, compiled),
     )
 
 
-def embed_case(size: str, height: int, width: int, *, device: str, dtype: torch.dtype) -> Case:
+def embed_case(
+    size: str, height: int, width: int, *, device: str, dtype: torch.dtype, compiled: bool
+) -> Case:
     """The same frame to tokens only, which should cost the same whatever the size of the frame."""
     model = _model(size, device)
     frame = torch.randint(0, 256, (1, height, width, 3), dtype=torch.uint8, device=device)
@@ -101,11 +115,11 @@ def embed_case(size: str, height: int, width: int, *, device: str, dtype: torch.
         {"size": size, "height": height, "width": width},
         flops,
         moved,
-        {OURS: lambda: lambda: fused.embedded(frame, corners, tile), EAGER: lambda: plain},
+        pair_of_candidates(lambda: fused.embedded(frame, corners, tile), plain, compiled),
     )
 
 
-def head_case(size: str, batch: int, *, device: str, dtype: torch.dtype) -> Case:
+def head_case(size: str, batch: int, *, device: str, dtype: torch.dtype, compiled: bool) -> Case:
     """The last block's tokens to scores."""
     model = _model(size, device)
     fused = FusedQuality(model, dtype)
@@ -122,7 +136,7 @@ def head_case(size: str, batch: int, *, device: str, dtype: torch.dtype) -> Case
         {"size": size, "batch": batch},
         10.0 * batch * width,
         float(batch * width * dtype.itemsize),
-        {OURS: lambda: lambda: fused.scored(tokens), EAGER: lambda: plain},
+        pair_of_candidates(lambda: fused.scored(tokens), plain, compiled),
     )
 
 

@@ -16,15 +16,23 @@ from crossiqa_edge.bench.kernel_cases import (  # noqa: E402
     OURS,
     Case,
     attention_case,
+    attention_int8_case,
     int8_case,
     linear_case,
     row_cases,
 )
-from crossiqa_edge.bench.kernel_encoders import embed_case, encoder_case, frame_case, head_case  # noqa: E402
+from crossiqa_edge.bench.kernel_encoders import (  # noqa: E402
+    embed_case,
+    encoder_case,
+    frame_case,
+    head_case,
+    sampled_cases,
+)
 from crossiqa_edge.bench.kernel_table import HEADER, as_markdown, as_text  # noqa: E402
 from crossiqa_edge.bench.kernels import main, measure_roof, run  # noqa: E402
 
 CPU = {"device": "cpu", "dtype": torch.float32}
+HALF = {"device": "cpu", "dtype": torch.float16}  # int8 attention takes no float32
 ROOF = (1e12, 1e11)  # operations and bytes a second
 
 
@@ -123,6 +131,7 @@ def test_the_roof_is_the_best_of_what_was_seen():
 
 CASES = {
     "attention": lambda: attention_case(2, 5, 2, 32, **CPU, compiled=False),
+    "attention_int8": lambda: attention_int8_case(2, 5, 2, 32, **HALF, compiled=False),
     "layer_norm": lambda: next(row_cases(6, 32, **CPU, compiled=False)),
     "add_layer_norm": lambda: list(row_cases(6, 32, **CPU, compiled=False))[1],
     "linear": lambda: linear_case(6, 32, 16, "bias", **CPU, compiled=False),
@@ -130,9 +139,9 @@ CASES = {
     "linear with residual": lambda: linear_case(6, 32, 16, "residual", **CPU, compiled=False),
     "linear_int8": lambda: int8_case(6, 32, 16, **CPU, compiled=False),
     "encoder": lambda: encoder_case("micro", 2, **CPU, compiled=False),
-    "frame to score": lambda: frame_case("micro", 300, 400, **CPU),
-    "embed": lambda: embed_case("micro", 300, 400, **CPU),
-    "head": lambda: head_case("micro", 3, **CPU),
+    "frame to score": lambda: frame_case("micro", 300, 400, **CPU, compiled=False),
+    "embed": lambda: embed_case("micro", 300, 400, **CPU, compiled=False),
+    "head": lambda: head_case("micro", 3, **CPU, compiled=False),
 }
 
 
@@ -148,14 +157,17 @@ def test_candidates_compute_the_same(name):
     assert set(failed) <= {"sdpa flash", "sdpa efficient", "sdpa cudnn"}
     assert OURS in distances
     assert len(distances) >= 2
-    assert max(distances.values()) < (0.02 if name == "linear_int8" else 1e-4)
+    assert max(distances.values()) < (0.02 if name.endswith("int8") else 1e-4)
     assert case.flops > 0
     assert case.moved > 0
 
 
 def test_torch_compile_is_a_candidate_where_it_is_wanted():
-    case = attention_case(1, 5, 2, 32, **CPU, compiled=True)
-    assert "torch.compile" in case.candidates
+    cases = [attention_case(1, 5, 2, 32, **CPU, compiled=True)]
+    cases += [attention_int8_case(1, 5, 2, 32, **HALF, compiled=True)]
+    cases += sampled_cases("micro", **CPU, compiled=True)
+    assert {case.kernel for case in cases} > {"embed", "head", "frame to score"}
+    assert all("torch.compile" in case.candidates for case in cases)
 
 
 def test_operations_of_an_encoder_are_those_of_its_products():
