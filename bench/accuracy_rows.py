@@ -1,0 +1,193 @@
+"""What columns and sets come to: rows of figures, one JSON object a line, appended and never rewritten.
+
+A row holds figures only, no picture and no opinion. Where several rows tell the same of the same column and
+set, the last one counts.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timezone
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from crossiqa_edge.data.datasets.base import Sample
+from crossiqa_edge.errors import InputError, OutputError
+from crossiqa_edge.training.bootstrap import Counts, interval, resampled_srcc, resamples
+from crossiqa_edge.training.evaluation import BANDS, Part
+from crossiqa_edge.training.metrics import LevelOrder, json_number, level_order
+
+if TYPE_CHECKING:
+    from crossiqa_edge.bench.accuracy_columns import Column, Rows
+    from crossiqa_edge.bench.accuracy_sets import Corpus, Pictures
+
+Row = dict[str, Any]
+
+FIGURES, SCATTER, TYPES = "figures.jsonl", "scatter.webp", "types.webp"  # in a folder of results
+
+FORMAT = 1
+OVERALL = "overall"
+CLASSICAL = "five classical types"  # those that nearly every data set has
+_CLASSICAL = frozenset(
+    {"tid_white_noise", "tid_gaussian_blur", "tid_jpeg", "tid_jpeg2000", "tid_multiplicative_noise"}
+)
+
+
+def agreement_row(column: Column, corpus: Corpus, values: Rows, trained_on: str | None = None) -> Row:
+    """The figures of scores ``values`` (N,) on the test of ``corpus``, overall and for every group.
+
+    Args:
+        trained_on: key of the corpus that a linear probe learnt from, where one made the scores.
+    """
+    part = Part(corpus.test.quality_set.samples, values)
+    counts = _counts(corpus.test)
+    figures = {}
+    for name, keep in groups(part.samples).items():
+        chosen = _rows(part.samples, keep)
+        few = part.where(keep)
+        found = few.agreement
+        low, high = interval(
+            resampled_srcc(few.predicted, np.array([item.score for item in few.samples]), counts[:, chosen])
+        )
+        order, clear = few.order, _clear_order(few)
+        figures[name] = {
+            "n": found.n,
+            "srcc": json_number(found.srcc),
+            "interval": [json_number(low), json_number(high)],
+            "plcc": json_number(found.plcc),
+            "series": order.series,
+            "series_right": order.series_right,
+            "clear_series": clear.series,
+            "clear_right": clear.series_right,
+        }
+    return {**_head("agreement", column, corpus), "trained_on": trained_on, "groups": figures}
+
+
+def difference_row(ours: Column, peer: Column, corpus: Corpus, values: Rows, of_peer: Rows) -> Row:
+    """SRCC of ``ours`` less that of ``peer`` in every group, with intervals over the same resamples."""
+    samples, opinions = corpus.test.quality_set.samples, corpus.test.quality_set.scores
+    counts = _counts(corpus.test)
+    figures = {}
+    for name, keep in groups(samples).items():
+        chosen = _rows(samples, keep)
+        whole = np.ones((1, chosen.size), np.int64)  # every sample once: no resample but the set itself
+        drawn = np.vstack([whole, counts[:, chosen]])
+        first, second = (resampled_srcc(side[chosen], opinions[chosen], drawn) for side in (values, of_peer))
+        change = first - second
+        low, high = interval(change[1:])
+        figures[name] = {
+            "difference": json_number(float(change[0])),
+            "interval": [json_number(low), json_number(high)],
+        }
+    head = _head("difference", ours, corpus)
+    return {**head, "peer": peer.name, "peer_digest": peer.digest, "groups": figures}
+
+
+def groups(samples: Sequence[Sample]) -> dict[str, Callable[[Sample], bool]]:
+    """Which samples belong to which group: everything, the classical types, each band, each type."""
+    types = sorted({item.distortion for item in samples if item.distortion is not None})
+    chosen: dict[str, Callable[[Sample], bool]] = {OVERALL: lambda item: True}
+    if set(types) > _CLASSICAL:
+        chosen[CLASSICAL] = lambda item: item.distortion in _CLASSICAL
+    for band in BANDS:
+        if any(item.band == band for item in samples):
+            chosen[band] = lambda item, band=band: item.band == band  # type: ignore[misc]
+    for kind in types:
+        chosen[kind] = lambda item, kind=kind: item.distortion == kind  # type: ignore[misc]
+    return chosen
+
+
+def append(path: str | os.PathLike[str], row: Row) -> None:
+    """Add ``row`` to the file, making it if need be.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    try:
+        with Path(path).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row) + "\n")
+    except OSError as error:
+        raise OutputError(f"{path}: not written ({error.strerror}); choose another path") from error
+
+
+def read(path: str | os.PathLike[str]) -> list[Row]:
+    """All rows of a file that ``append`` wrote.
+
+    Raises:
+        InputError: no such file, no rows, or a line that is no row of this format.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from error
+    rows = list(_parsed(lines, path))
+    if not rows:
+        raise InputError(f"{path}: no figures in it; make some with python -m crossiqa_edge.bench.accuracy")
+    return rows
+
+
+def known(path: str | os.PathLike[str], kind: str, column: Column, **values: Any) -> bool:
+    """Whether the file has a row of this kind about ``column``, with these values."""
+    wanted = {"kind": kind, "digest": column.digest, "column": column.name, **values}
+    rows = read(path) if Path(path).is_file() else []
+    return any(all(row.get(name) == value for name, value in wanted.items()) for row in rows)
+
+
+def fact_row(kind: str, column: Column, **values: Any) -> Row:
+    """A row of another kind about ``column``."""
+    return {**_head(kind, column, None), **values}
+
+
+def _parsed(lines: Iterable[str], path: str | os.PathLike[str]) -> Iterator[Row]:
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise InputError(
+                f"{path}, line {number}: not JSON; the file was cut off, measure again"
+            ) from error
+        if not isinstance(row, dict) or row.get("format") != FORMAT or "kind" not in row:
+            raise InputError(f"{path}, line {number}: no figures in format {FORMAT}; measure again")
+        yield row
+
+
+def _head(kind: str, column: Column, corpus: Corpus | None) -> Row:
+    made = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    head: Row = {"format": FORMAT, "kind": kind, "made": made}
+    head |= {"column": column.name, "role": column.role, "digest": column.digest}
+    if corpus is None:
+        return head
+    return {**head, "corpus": corpus.key, "set": corpus.test.name, "set_digest": corpus.test.digest}
+
+
+def _counts(pictures: Pictures) -> Counts:
+    return resamples([item.reference for item in pictures.quality_set.samples])
+
+
+def _rows(samples: Sequence[Sample], keep: Callable[[Sample], bool]) -> np.ndarray[Any, np.dtype[np.intp]]:
+    return np.array([index for index, item in enumerate(samples) if keep(item)], np.intp)
+
+
+def _clear_order(part: Part) -> LevelOrder:
+    """The order of the series whose opinions, too, fall with every level."""
+    series: dict[tuple[str, str], list[tuple[int, float, float]]] = {}
+    for item, value in zip(part.samples, part.predicted, strict=True):
+        if item.distortion is not None and item.level is not None:
+            series.setdefault((item.reference, item.distortion), []).append((item.level, item.score, value))
+    falling = [
+        [value for _, _, value in ladder]
+        for ladder in map(sorted, series.values())
+        if len(ladder) > 1 and all(a[1] > b[1] for a, b in pairwise(ladder))
+    ]
+    return level_order(falling)
+
+
+def share(right: int, total: int) -> float:
+    """``right`` of ``total``; NaN of nothing."""
+    return right / total if total else math.nan

@@ -1,0 +1,218 @@
+"""The tables of docs/accuracy.md: header and lines of cells from results."""
+
+from __future__ import annotations
+
+import itertools
+
+from crossiqa_edge.bench.accuracy_bars import Loss
+from crossiqa_edge.bench.accuracy_results import BANDS, CORPORA, Group, Results
+from crossiqa_edge.bench.accuracy_rows import CLASSICAL, OVERALL, share
+from crossiqa_edge.bench.tables import Cells
+
+ENCODERS = ("random init", "pretext alone", "fine-tuned")
+_NONE = "–"
+_SHORT = {"tid": "TID2013-Kodak (rebuilt)", "population": "population MOS", "authentic": "LIVE-itW"}
+
+
+def overview_cells(results: Results) -> list[Cells]:
+    """SRCC overall and by band on every corpus, and PLCC overall: today's model, peers, yardsticks."""
+    others = [*results.names("peer"), *results.names("full reference")]
+    header: Cells = ("set", "group", "n", results.model["column"], "95 % interval", *others)
+    lines = []
+    for corpus in CORPORA:
+        for name in (OVERALL, CLASSICAL, *BANDS):
+            ours = results.ours(corpus, name)
+            if ours is not None:
+                theirs = [results.group(other, corpus, name) for other in others]
+                lines.append(
+                    (_SHORT[corpus], name, str(ours["n"]), _srcc(ours), _interval(ours), *map(_srcc, theirs))
+                )
+        if (ours := results.ours(corpus)) is not None:
+            theirs = [results.group(other, corpus) for other in others]
+            lines.append((_SHORT[corpus], "PLCC", str(ours["n"]), _plcc(ours), "", *map(_plcc, theirs)))
+    return [header, *lines]
+
+
+def type_cells(results: Results, corpus: str) -> list[Cells]:
+    """SRCC type by type, and how far today's model is ahead of the best peer."""
+    peers, yardsticks = results.names("peer"), results.names("full reference")
+    header: Cells = (
+        *("type", "n", results.model["column"], "95 % interval", "in order"),
+        *peers,
+        *("ours less the best of them", ""),
+        *yardsticks,
+    )
+    lines = []
+    for name in results.types(corpus):
+        ours = results.ours(corpus, name)
+        if ours is None:
+            continue
+        ahead = [found for peer in peers if (found := results.difference(peer, corpus, name))]
+        closest = min(ahead, key=lambda found: found["difference"] or 0.0, default=None)
+        lines.append(
+            (
+                *(_words(name), str(ours["n"]), _srcc(ours), _interval(ours), _order(ours)),
+                *(_srcc(results.group(peer, corpus, name)) for peer in peers),
+                *_lead(closest),
+                *(_srcc(results.group(other, corpus, name)) for other in yardsticks),
+            )
+        )
+    return [header, *lines]
+
+
+def loss_cells(found: list[Loss]) -> list[Cells]:
+    """Where a peer is not behind."""
+    header: Cells = ("set", "group or type", "metric", "ours less theirs", "95 % interval")
+    return [
+        header,
+        *(
+            (
+                _SHORT[loss.corpus],
+                _words(loss.group),
+                loss.peer,
+                *_lead(loss.figures)[:1],
+                _interval(loss.figures),
+            )
+            for loss in found
+        ),
+    ]
+
+
+def probe_cells(results: Results) -> list[Cells]:
+    """Linear probes on frozen encoders, within one world of opinion and across; the ten splits last."""
+    header: Cells = ("learnt from", "judged", *ENCODERS)
+    lines: list[Cells] = []
+    for learnt in CORPORA:
+        for judged in CORPORA:
+            found = [results.group(name, judged, trained_on=learnt) for name in ENCODERS]
+            lines.append((_SHORT[learnt], _SHORT[judged], *(_with_interval(group) for group in found)))
+    splits = [results.fact("splits", name) for name in ENCODERS]
+    lines.append(("LIVE-itW", "LIVE-itW, median of ten splits", *map(_splits, splits)))
+    return [header, *lines]
+
+
+def precision_cells(results: Results) -> list[Cells]:
+    """SRCC of today's model in every precision, and what is lost against float32."""
+    rows = results.precisions
+    header: Cells = ("set", results.model["column"], *(f"{row['column']} (less)" for row in rows))
+    lines = []
+    for corpus in CORPORA:
+        ours = results.ours(corpus)
+        theirs = [results.group(row["column"], corpus, digest=row["digest"]) for row in rows]
+        cells = (
+            _NONE
+            if ours is None or found is None
+            else f"{found['srcc']:.4f} ({ours['srcc'] - found['srcc']:+.4f})"
+            for found in theirs
+        )
+        lines.append((_SHORT[corpus], _NONE if ours is None else f"{ours['srcc']:.4f}", *cells))
+    return [header, *lines]
+
+
+def order_cells(results: Results) -> list[Cells]:
+    """Share of the series of five levels that are in perfect order."""
+    others = [*results.names("peer"), *results.names("full reference")]
+    header: Cells = ("set", "series", results.model["column"], *others)
+    lines = []
+    for corpus in ("tid", "population"):
+        ours = results.ours(corpus)
+        if ours is None:
+            continue
+        theirs = [results.group(other, corpus) for other in others]
+        lines.append((_SHORT[corpus], f"all {ours['series']}", *map(_order, (ours, *theirs))))
+        words = f"the {ours['clear_series']} whose opinions fall with every level"
+        lines.append((_SHORT[corpus], words, *map(_clear_order, (ours, *theirs))))
+    return [header, *lines]
+
+
+def video_cells(results: Results) -> list[Cells]:
+    """Pooled scores of clips at rising CRF."""
+    row = results.fact("video", digest=results.model["digest"])
+    if row is None:
+        return [("not measured",)]
+    header: Cells = ("clip", *(f"CRF {crf}" for crf in row["crfs"]), "falls")
+    return [header, *(_clip(name, scores) for name, scores in row["clips"].items())]
+
+
+def reconstruction_cells(results: Results) -> list[Cells]:
+    """What the pretext rebuilds, type by type."""
+    row = results.fact("reconstruction")
+    if row is None:
+        return [("not measured",)]
+    header: Cells = ("degradation", "crossed, dB", "straight, dB", "nearer to its target")
+    lines = [
+        (_words(name), f"{found['crossed']:.1f}", f"{found['straight']:.1f}", f"{found['nearer']:.0%}")
+        for name, found in row["types"].items()
+    ]
+    return [header, *lines]
+
+
+def before_cells(results: Results) -> list[Cells]:
+    """Today's model beside the one measured before it."""
+    before = results.model_before
+    if before is None:
+        return []
+    header: Cells = ("set", "group", f"before ({before['digest']})", f"now ({results.model['digest']})")
+    lines = []
+    for corpus in CORPORA:
+        for name in (OVERALL, *BANDS):
+            now = results.ours(corpus, name)
+            then = results.group(before["column"], corpus, name, digest=before["digest"])
+            if now is not None and then is not None:
+                lines.append((_SHORT[corpus], name, _srcc(then), _srcc(now)))
+    return [header, *lines]
+
+
+def _srcc(found: Group | None) -> str:
+    return _NONE if found is None or found["srcc"] is None else f"{found['srcc']:.3f}"
+
+
+def _plcc(found: Group | None) -> str:
+    return _NONE if found is None or found["plcc"] is None else f"{found['plcc']:.3f}"
+
+
+def _interval(found: Group) -> str:
+    low, high = found["interval"]
+    return _NONE if low is None or high is None else f"{low:.2f} {high:.2f}"
+
+
+def _with_interval(found: Group | None) -> str:
+    return _NONE if found is None else f"{_srcc(found)} ({_interval(found)})"
+
+
+def _lead(found: Group | None) -> tuple[str, str]:
+    """The difference with its sign, and the sign in words."""
+    if found is None or found["difference"] is None:
+        return (_NONE, "")
+    low = found["interval"][0]
+    sure = low is not None and low > 0
+    words = "behind" if found["difference"] <= 0 else "ahead" if sure else "ahead, within the noise"
+    return (f"{found['difference']:+.3f}", words)
+
+
+def _order(found: Group | None) -> str:
+    return (
+        _NONE if not found or not found["series"] else f"{share(found['series_right'], found['series']):.0%}"
+    )
+
+
+def _clear_order(found: Group | None) -> str:
+    if not found or not found["clear_series"]:
+        return _NONE
+    return f"{share(found['clear_right'], found['clear_series']):.0%}"
+
+
+def _clip(name: str, scores: list[float]) -> Cells:
+    falls = all(after < before for before, after in itertools.pairwise(scores))
+    return (name, *(f"{score:.1f}" for score in scores), "yes" if falls else "no")
+
+
+def _splits(row: dict[str, object] | None) -> str:
+    if row is None:
+        return _NONE
+    low, high = row["quartiles"]  # type: ignore[misc]
+    return f"{row['srcc']:.3f} (quartiles {low:.2f} {high:.2f})"
+
+
+def _words(name: str) -> str:
+    return name.removeprefix("tid_").replace("_", " ")
