@@ -13,6 +13,14 @@ class InputError(CrossIQAError):
     """A picture, a folder or a list that cannot be read or is not fit to be scored."""
 
 
+class FormatError(InputError):
+    """A file that is not a picture of a kind that is read."""
+
+
+class LimitError(InputError):
+    """A picture larger than is accepted."""
+
+
 class ArtefactError(CrossIQAError):
     """A model file that is missing, damaged, hostile, or lacks its card."""
 

@@ -25,13 +25,14 @@ MAY_IMPORT = {
     "export": {"imaging", "data", "model", "runtime", "training", "kernels", "weights"},
     "video": {"imaging", "runtime", "weights"},
     "report": {"imaging", "video"},
+    "serve": {"imaging", "runtime", "report"},
     "bench": {
         *("imaging", "report", "data", "model", "kernels", "weights"),
         *("runtime", "training", "export", "video"),
     },
     "cli": {
         *("imaging", "report", "data", "model", "kernels", "weights"),
-        *("runtime", "training", "export", "video", "bench"),
+        *("runtime", "training", "export", "video", "bench", "serve"),
     },
 }
 # `Scorer` is the one object that users need, so its methods for video reach up, when they are called.
@@ -40,7 +41,7 @@ HEAVY = {
     *("torch", "timm", "triton", "torchvision", "scipy", "matplotlib", "cv2"),
     *("onnx", "tensorrt", "tensorrt_rtx", "openvino", "cuda"),
 }
-LIGHT_ROOMS = ("imaging", "report", "runtime", "video", "weights")
+LIGHT_ROOMS = ("imaging", "report", "runtime", "serve", "video", "weights")
 
 
 def modules():

@@ -21,6 +21,7 @@ from crossiqa_edge.version import __version__
 VERBS = {
     "score": "score pictures, clips, folders, globs and lists",
     "watch": "score a camera, a stream or a pipe as it passes",
+    "serve": "score pictures over HTTP",
     "degrade": "apply a degradation to a picture, or list them all",
     "train": "pretrain or finetune a network",
     "evaluate": "measure a model against human opinion",

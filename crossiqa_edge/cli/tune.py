@@ -64,7 +64,7 @@ def command(
     """Find the most accurate model, backend, batch and sampling within a budget of time.
 
     All that this machine can run is timed, in heats that leave out what is certainly too slow. The choice
-    is written as a file that the other verbs read: crossiqa score --config FILE.json …
+    is written as a file that score, watch and serve read: crossiqa score --config FILE.json …
 
     \b
     Exit codes:
@@ -79,7 +79,7 @@ def command(
     chosen = solution.chosen
     if out is not None and chosen is not None:
         write_text(out, json.dumps(_config(chosen.point), indent=2) + "\n")
-        complain(f"written to {out}; use it: crossiqa score --config {out} PICTURE")
+        complain(f"written to {out}; use it: crossiqa score|watch|serve --config {out}")
     click.echo(json.dumps(_document(solution, budget), indent=2) if as_json else _table(solution, budget))
     return 0 if chosen else 1
 

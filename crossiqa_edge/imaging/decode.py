@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from crossiqa_edge.errors import InputError
+from crossiqa_edge.errors import FormatError, InputError, LimitError
 from crossiqa_edge.imaging.quiet import quiet_pillow
 from crossiqa_edge.imaging.sampling import Frame
 
@@ -64,7 +64,8 @@ def decode(source: Source, *, max_pixels: int = MAX_PIXELS) -> Frame:
             and are not held to it.
 
     Raises:
-        InputError: with the name of the source, what is wrong, and what to do.
+        InputError: with the name of the source, what is wrong, and what to do; of its kinds, FormatError
+            where it is no picture and LimitError where it is too large.
     """
     try:
         if isinstance(source, np.ndarray):
@@ -73,7 +74,7 @@ def decode(source: Source, *, max_pixels: int = MAX_PIXELS) -> Frame:
             return _from_picture(source, max_pixels)
         raise InputError("not a picture; give a path, bytes, a PIL image or a NumPy array")
     except InputError as error:
-        raise InputError(f"{name_of(source)}: {error}") from error
+        raise type(error)(f"{name_of(source)}: {error}") from error
 
 
 def name_of(source: object) -> str:
@@ -107,7 +108,7 @@ def _from_picture(source: str | os.PathLike[str] | bytes | Image.Image, max_pixe
     except MemoryError as error:
         raise InputError("too large for the free memory; close other programs or shrink it") from error
     except UnidentifiedImageError as error:
-        raise InputError(
+        raise FormatError(
             f"not a picture, or damaged from its start; known are {', '.join(FORMATS)}"
         ) from error
     except Exception as error:  # a hostile file can make a decoder raise nearly anything
@@ -122,7 +123,7 @@ def _opened(source: str | os.PathLike[str] | bytes, stack: ExitStack) -> Image.I
     if length == 0:
         raise InputError("empty, 0 bytes; copy or export it again")
     if length > MAX_FILE_BYTES:
-        raise InputError(
+        raise LimitError(
             f"{length >> 20} MiB, more than the {MAX_FILE_BYTES >> 20} of a picture; compress it"
         )
     return Image.open(stream, formats=FORMATS)
@@ -162,9 +163,9 @@ def _check_strips(image: Image.Image) -> None:
         raise InputError("truncated (strips are missing); copy or export it again")
 
 
-def _too_many(what: str, max_pixels: int) -> InputError:
+def _too_many(what: str, max_pixels: int) -> LimitError:
     limit = f"{max_pixels / 1e6:.4g} megapixels"
-    return InputError(f"{what} than the limit of {limit}; raise --max-pixels if you trust the file")
+    return LimitError(f"{what} than the limit of {limit}; raise --max-pixels if you trust the file")
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -4,8 +4,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from crossiqa_edge.cli import score, serve, watch
 from crossiqa_edge.cli.config import config_option, read_config
 from crossiqa_edge.errors import ConfigError
+from crossiqa_edge.runtime.scorer import Scorer
 
 
 @click.command()
@@ -36,3 +38,25 @@ def test_a_file_that_is_no_config_is_refused(tmp_path, text):
 def test_an_absent_file_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="No such file"):
         read_config(tmp_path / "absent.json")
+
+
+@pytest.mark.parametrize(
+    ("module", "argument"),
+    [(score, ["examples/coffee.jpg"]), (watch, ["testpattern:"]), (serve, ["--port", "0"])],
+)
+def test_every_verb_that_scores_reads_what_tune_writes(module, argument, tmp_path, monkeypatch):
+    found = {"model": "other", "backend": "openvino", "sampling": "crops", "crops": 3, "batch": 2}
+    path = tmp_path / "found.json"
+    path.write_text(json.dumps(found))
+    asked = {}
+
+    def load(model, **options):
+        asked.update(options, model=model)
+        raise ConfigError("far enough")
+
+    monkeypatch.setattr(Scorer, "load", load)
+    done = CliRunner().invoke(module.command, ["--config", str(path), *argument])
+    assert str(done.exception) == "far enough"
+    assert {key: asked[key] for key in ("model", "backend", "sampling", "crops")} == {
+        key: value for key, value in found.items() if key != "batch"
+    }

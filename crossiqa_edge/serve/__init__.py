@@ -1,0 +1,1 @@
+"""Scores over HTTP: one model, concurrent requests in common batches, bounded in every direction."""
