@@ -99,7 +99,7 @@ def command(
     """Score pictures and clips from 0 (bad) to 100 (excellent).
 
     PATH is a picture, a clip, a folder (with all below it), a quoted glob, @LIST (a file with one path a
-    line), or - for one picture on standard input. The options from --live on are for clips.
+    line), or - for one picture or clip on standard input. The options from --live on are for clips.
 
     \b
     Exit codes:
@@ -155,6 +155,11 @@ def _check_outputs(
         raise ConfigError("--overlay is a copy of one clip; name one clip and nothing else")
     if heatmap is not None:
         check_heatmap(entries, heatmap)
+    piped = any(entry.clip and not isinstance(entry.source, str) for entry in entries)
+    if piped and (overlay is not None or heatmap is not None):
+        raise ConfigError(
+            "a clip on standard input cannot be read twice, to draw on it; save it to a file first"
+        )
 
 
 def _exit_code(outcomes: Sequence[Result | ClipResult], fail_under: float | None) -> int:

@@ -111,12 +111,13 @@ def _outcomes(
 ) -> Generator[Result | ClipResult, None, None]:
     """One result an entry, in order. Entries that are an error already go past the scorer."""
     pictures = [entry.source for entry in entries if not entry.clip]
-    readable = [source for source in pictures if not isinstance(source, InputError)]
+    readable = [source for source in pictures if isinstance(source, str | bytes)]
     scores = scorer.score_many(readable, batch)
     for entry in entries:
         if isinstance(entry.source, InputError):
             yield Result(entry.label, None, entry.source)
         elif not entry.clip:
+            assert isinstance(entry.source, str | bytes)
             yield Result(entry.label, entry.source, next(scores))
         else:
             yield from _clip(scorer, entry, settings, writer)
@@ -124,12 +125,14 @@ def _outcomes(
 
 def _clip(scorer: Scorer, entry: Entry, settings: ClipSettings, writer: Writer) -> Iterator[ClipResult]:
     """The result of one clip; when Ctrl-C comes, first that of what was done until then."""
+    from crossiqa_edge.video.address import piped
     from crossiqa_edge.video.pipeline import stream
     from crossiqa_edge.video.source import open_source
 
-    assert isinstance(entry.source, str)
+    assert not isinstance(entry.source, bytes | InputError)
+    given = entry.source if isinstance(entry.source, str) else piped(entry.source, entry.label)
     try:
-        source = open_source(entry.source, start=settings.policy.start, hardware=settings.hardware)
+        source = open_source(given, start=settings.policy.start, hardware=settings.hardware)
         running = stream(scorer, source, in_mode(settings.policy, settings.live, source.facts))
     except InputError as error:
         yield ClipResult(redact(entry.label), None, error)
@@ -149,8 +152,8 @@ def _clip(scorer: Scorer, entry: Entry, settings: ClipSettings, writer: Writer) 
         end=running.end,
         pooling=settings.pooling,
     )
-    again = None if source.facts.live or "://" in entry.source else entry.source
-    yield ClipResult(path, again, report)
+    twice = isinstance(entry.source, str) and not source.facts.live and "://" not in entry.source
+    yield ClipResult(path, entry.source if twice else None, report)
     if interruption.came:
         raise KeyboardInterrupt
 

@@ -12,6 +12,7 @@ from typing import IO
 
 from crossiqa_edge.errors import InputError
 from crossiqa_edge.imaging.decode import MAX_FILE_BYTES, name_of
+from crossiqa_edge.imaging.piped import Readable, is_clip, looked_at, unbuffered
 
 # What is taken from a folder; a file that is named itself is taken whatever its name.
 _PICTURE = re.compile(
@@ -33,13 +34,13 @@ class Entry:
 
     Attributes:
         label: how results name it: its path, or ``-`` for standard input; always one printable line.
-        source: the path or the bytes that ``decode`` reads, the path or address of a clip, or the error
-            that takes their place.
+        source: the path or the bytes that ``decode`` reads, the path or address of a clip, what a clip on
+            standard input is read from, or the error that takes their place.
         clip: whether it is a clip; an address may hold credentials, and so may its label.
     """
 
     label: str
-    source: str | bytes | InputError
+    source: str | bytes | Readable | InputError
     clip: bool = False
 
 
@@ -56,7 +57,7 @@ def gather(arguments: Sequence[str], stdin: IO[bytes] | None = None) -> Iterator
       no links;
     * ``@list.txt`` is the arguments in that file, one a line, as if given here; empty lines and lines
       that begin with ``#`` are skipped; ``@-`` reads the list from standard input;
-    * ``-`` is one picture on standard input.
+    * ``-`` is one picture or clip on standard input, told by its first bytes.
 
     A file whose name begins with ``@`` or ``-`` is given as ``./@name``. An argument that is given twice
     counts once; one file that is reached by two different arguments counts twice. Trouble with one
@@ -97,8 +98,18 @@ def _trouble(argument: str, reason: str) -> Entry:
 
 def _piped(stdin: IO[bytes]) -> Entry:
     if stdin.isatty():
-        return _trouble("-", "standard input is a terminal; pipe a picture into it")
-    return Entry("-", stdin.read(MAX_FILE_BYTES + 1))  # one more than decode accepts
+        return _trouble("-", "standard input is a terminal; pipe a picture or a clip into it")
+    head, stream = looked_at(unbuffered(stdin))
+    return Entry("-", stream, clip=True) if is_clip(head) else Entry("-", _picture(stream))
+
+
+def _picture(stream: Readable) -> bytes:
+    """All of ``stream``, but no more than ``decode`` needs to refuse it."""
+    parts, size = [], 0
+    while size <= MAX_FILE_BYTES and (part := stream.read(MAX_FILE_BYTES + 1 - size)):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
 
 
 def _folder(folder: str) -> Iterator[Entry]:

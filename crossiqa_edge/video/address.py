@@ -15,6 +15,7 @@ from pathlib import Path
 
 from crossiqa_edge.errors import InputError
 from crossiqa_edge.imaging.decode import name_of
+from crossiqa_edge.imaging.piped import Readable, unbuffered
 from crossiqa_edge.video.redact import redact
 
 # Kinds of sources.
@@ -51,6 +52,7 @@ class Address:
         name: one printable line without credentials.
         format: FFmpeg's name of the only container to try; None tries those that are allowed.
         options: FFmpeg's, for opening; the limits on protocols and formats among them.
+        opened: what is read from front to back, or as a file if it is one, in place of ``target``.
     """
 
     kind: str
@@ -58,6 +60,7 @@ class Address:
     name: str
     format: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    opened: Readable | None = None
 
 
 def address_of(source: str | os.PathLike[str]) -> Address:
@@ -78,7 +81,9 @@ def address_of(source: str | os.PathLike[str]) -> Address:
     if isinstance(source, os.PathLike):
         return _path(os.fsdecode(source))
     if source == "-":
-        return piped(sys.stdin.fileno(), "standard input")
+        if sys.stdin.isatty():
+            raise InputError("standard input is a terminal; pipe a video into it")
+        return piped(unbuffered(sys.stdin.buffer), "standard input")
     reserved = _RESERVED.fullmatch(source)
     if reserved:
         return _reserved(reserved[1], reserved[2])
@@ -86,12 +91,10 @@ def address_of(source: str | os.PathLike[str]) -> Address:
     return _url(source, scheme[1].lower()) if scheme else _path(source)
 
 
-def piped(descriptor: int, name: str) -> Address:
-    """What can be read from an open file descriptor: y4m, MPEG-TS, Matroska, anything read front to back."""
-    if os.isatty(descriptor):
-        raise InputError(f"{name} is a terminal; pipe a video into it")
+def piped(stream: Readable, name: str) -> Address:
+    """What can be read from an open pipe: y4m, MPEG-TS, Matroska, anything read front to back."""
     options = {"protocol_whitelist": "pipe", "format_whitelist": _CONTAINERS}
-    return Address(PIPE, f"pipe:{descriptor}", name, options=options)
+    return Address(PIPE, "", name, options=options, opened=stream)
 
 
 def _reserved(word: str, rest: str) -> Address:

@@ -21,6 +21,7 @@ if int(av.__version__.split(".")[0]) < 13:  # PyAV 12 lets FFmpeg print, and URL
 SOFTWARE, AUTO = "software", "auto"
 # What `auto` tries: device type of FFmpeg, and a file that is there when the device may be.
 _SIGNS = {"cuda": "/dev/nvidiactl", "vaapi": "/dev/dri/renderD128", "videotoolbox": "/System/Library"}
+_PIPE_BUFFER = 1 << 20  # bytes asked for at once: each time, Python's lock is taken
 
 
 class Decoder(Protocol):
@@ -107,8 +108,10 @@ def _attempt(address: Address, timeout: float, device: str | None, why: str) -> 
             from av.codec.hwaccel import HWAccel
 
             more["hwaccel"] = HWAccel(device, allow_software_fallback=False)
-        options = dict(address.options)
-        container = av.open(address.target, format=address.format, options=options, timeout=limits, **more)
+        if address.opened is not None:
+            more["buffer_size"] = _PIPE_BUFFER
+        target, options = address.opened or address.target, dict(address.options)
+        container = av.open(target, format=address.format, options=options, timeout=limits, **more)
     except (FFmpegError, OSError, RuntimeError, ValueError) as error:
         return None, said(error)
     stream = _video(container, address)

@@ -15,6 +15,7 @@ import tempfile
 from dataclasses import replace
 
 from crossiqa_edge.errors import InputError
+from crossiqa_edge.imaging.piped import unbuffered
 from crossiqa_edge.video.address import GSTREAMER, Address, piped
 from crossiqa_edge.video.decoder import SOFTWARE
 from crossiqa_edge.video.reading import Reading
@@ -47,10 +48,11 @@ class PipelineReading(Reading):
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._log,
+            bufsize=0,
         )
         try:
             assert self._process.stdout is not None
-            pipe = replace(piped(self._process.stdout.fileno(), address.name), kind=GSTREAMER)
+            pipe = replace(piped(unbuffered(self._process.stdout), address.name), kind=GSTREAMER)
             super().__init__(pipe, hardware=SOFTWARE, timeout=timeout, threads=None, start=None)
         except InputError as error:
             self._finish()

@@ -205,7 +205,8 @@ class Reading:
                 if len(head) >= _PATIENCE:
                     break
         except ReadingError as error:
-            raise InputError(f"{name}: broke off before its first frame ({error})") from error
+            hint = "; an MP4 in a pipe needs its index first (faststart)" if self._kind == PIPE else ""
+            raise InputError(f"{name}: broke off before its first frame ({error}){hint}") from error
         except InputError as error:
             raise InputError(f"{name}: {error}") from error
         raise InputError(f"{name}: gives no frame that is whole; check that it can be played")
@@ -229,7 +230,7 @@ class Reading:
             full_range=full_range_of(frame),
             rotation=rotation_of(frame),
             interlaced=bool(frame.interlaced_frame),
-            live=remote or address.kind in (CAMERA, PIPE, GSTREAMER),
+            live=remote or address.kind in (CAMERA, GSTREAMER),
             decoder=decoder,
         )
 

@@ -81,13 +81,29 @@ def test_standard_input() -> None:
     assert (entry.label, entry.source) == ("-", b"picture")
 
 
+def test_a_clip_on_standard_input() -> None:
+    (entry,) = gather(["-"], io.BytesIO(b"YUV4MPEG2 and more"))
+    assert (entry.label, entry.clip) == ("-", True)
+    assert not isinstance(entry.source, str | bytes | InputError)
+    assert entry.source.read(100) == b"YUV4MPEG2 and more"
+
+
+def test_of_a_picture_no_more_is_read_than_shows_that_it_is_too_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("crossiqa_edge.imaging.gather.MAX_FILE_BYTES", 1000)
+    endless = io.BytesIO(bytes(5000))
+    (entry,) = gather(["-"], endless)
+    assert entry.source == bytes(1001) and endless.tell() == 1001
+
+
 def test_waiting_at_a_terminal_is_an_error() -> None:
     class Terminal(io.BytesIO):
         def isatty(self) -> bool:
             return True
 
     (entry,) = gather(["-"], Terminal())
-    assert "pipe a picture" in str(entry.source)
+    assert "pipe a picture or a clip" in str(entry.source)
 
 
 def test_same_argument_counts_once_and_two_ways_to_one_file_count_twice() -> None:

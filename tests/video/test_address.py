@@ -124,11 +124,11 @@ def test_what_comes_through_a_pipe(tmp_path, form, codec):
         finally:
             os._exit(0)
     os.close(writing)
-    source = open_source(piped(reading, "standard input"))
-    assert source.facts.live and source.facts.name == "standard input"
-    assert len([item for item in source if isinstance(item, VideoFrame)]) == 6
-    assert source.end.status == "complete"
-    os.close(reading)
+    with os.fdopen(reading, "rb", 0) as pipe:
+        source = open_source(piped(pipe, "standard input"))
+        assert source.facts.name == "standard input" and not source.facts.live
+        assert len([item for item in source if isinstance(item, VideoFrame)]) == 6
+        assert source.end.status == "complete"
 
 
 def test_hardware_is_used_refused_or_passed_over_with_a_reason(clip, monkeypatch):

@@ -54,13 +54,13 @@ def test_memory_stays_flat_over_an_endless_stream(tmp_path):
     reading, writing = os.pipe()
     writer = threading.Thread(target=loop_into, args=(writing, path, FRAMES // CLIP))
     writer.start()
-    running = stream(scorer_with(size=56), open_source(piped(reading, "looped clip")), Policy(batch=32))
     sizes = []
-    for result in running:
-        if result.index % 1000 == 0 and result.index >= WARM_UP:
-            sizes.append(resident())
-        assert result.pts == pytest.approx(result.index / 25, abs=0.01)
+    with os.fdopen(reading, "rb", 0) as pipe:
+        running = stream(scorer_with(size=56), open_source(piped(pipe, "looped clip")), Policy(batch=32))
+        for result in running:
+            if result.index % 1000 == 0 and result.index >= WARM_UP:
+                sizes.append(resident())
+            assert result.pts == pytest.approx(result.index / 25, abs=0.01)
     writer.join()
-    os.close(reading)
     assert running.end.read == FRAMES and len(sizes) == (FRAMES - WARM_UP) // 1000
     assert max(sizes) - sizes[0] < ALLOWED, [size >> 10 for size in sizes]
