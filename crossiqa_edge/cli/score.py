@@ -13,7 +13,7 @@ import click
 from crossiqa_edge.cli.console import complain, ended_by_sigterm
 from crossiqa_edge.cli.options import model_options, policy_options, pooling_options, reading_options
 from crossiqa_edge.cli.score_extras import check_heatmap, draw_heatmap, draw_overlay, print_timings, report_on
-from crossiqa_edge.cli.score_run import ClipSettings, score_all, writer_for
+from crossiqa_edge.cli.score_run import ClipSettings, score_all, views_ahead, writer_for
 from crossiqa_edge.errors import ConfigError, OutputError
 from crossiqa_edge.imaging.decode import MAX_PIXELS
 from crossiqa_edge.imaging.gather import Entry, gather
@@ -21,8 +21,6 @@ from crossiqa_edge.report.result import ClipResult, Result
 from crossiqa_edge.runtime.scorer import Scorer
 from crossiqa_edge.video.policy import Policy
 from crossiqa_edge.video.pooling import Pooling
-
-_FRAMES_OF_A_CLIP = 300  # ten seconds, where nobody has opened it yet
 
 
 @click.command()
@@ -120,7 +118,7 @@ def command(
             threads=threads,
             crops=crops,
             max_pixels=max_pixels,
-            work=_views_ahead(entries, crops if sampling == "crops" else 1),
+            work=views_ahead(entries, crops if sampling == "crops" else 1),
         ) as scorer,
     ):
         loaded = perf_counter()
@@ -137,11 +135,6 @@ def command(
         if heatmap is not None:
             draw_heatmap(outcomes[0], heatmap, scorer)
     return _exit_code(outcomes, fail_under)
-
-
-def _views_ahead(entries: Sequence[Entry], views: int) -> int:
-    """About how many views will be scored, with so many ``views`` a picture or frame."""
-    return sum((_FRAMES_OF_A_CLIP if entry.clip else 1) * views for entry in entries)
 
 
 def _check_outputs(

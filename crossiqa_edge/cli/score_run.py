@@ -11,7 +11,7 @@ from typing import Protocol, TextIO
 
 from crossiqa_edge.cli.console import complain, stopped_by_signals, track
 from crossiqa_edge.errors import InputError
-from crossiqa_edge.imaging.gather import Entry
+from crossiqa_edge.imaging.gather import Entry, is_address
 from crossiqa_edge.report.records import CsvWriter, JsonLinesWriter, JsonWriter
 from crossiqa_edge.report.result import ClipResult, Result, worst_first
 from crossiqa_edge.report.table import TableWriter
@@ -22,6 +22,9 @@ from crossiqa_edge.video.pooling import Pooling
 from crossiqa_edge.video.redact import redact
 from crossiqa_edge.video.report import Recorder
 from crossiqa_edge.video.results import FrameScore, GapEvent
+
+# As long as nobody has opened them: ten seconds, and a quarter of an hour of what may never end.
+_FRAMES_OF_A_CLIP, _FRAMES_OF_A_STREAM = 300, 27_000
 
 
 class Writer(Protocol):
@@ -42,6 +45,18 @@ class ClipSettings:
     live: bool | None
     pooling: Pooling
     hardware: str
+
+
+def views_ahead(entries: Sequence[Entry], views: int) -> int:
+    """About how many views will be scored, with so many ``views`` a picture or frame."""
+    return views * sum(map(_frames_ahead, entries))
+
+
+def _frames_ahead(entry: Entry) -> int:
+    if not entry.clip:
+        return 1
+    endless = isinstance(entry.source, str) and is_address(entry.source)
+    return _FRAMES_OF_A_STREAM if endless else _FRAMES_OF_A_CLIP
 
 
 def in_mode(policy: Policy, live: bool | None, facts: SourceFacts) -> Policy:

@@ -10,7 +10,8 @@ import click
 
 from crossiqa_edge.cli.console import complain, ended_by_sigterm, stopped_by_signals
 from crossiqa_edge.cli.options import model_options, policy_options
-from crossiqa_edge.cli.score_run import in_mode, stdout
+from crossiqa_edge.cli.score_run import in_mode, stdout, views_ahead
+from crossiqa_edge.imaging.gather import Entry
 from crossiqa_edge.imaging.sampling import SAMPLINGS
 from crossiqa_edge.report.records import JsonLinesWriter
 from crossiqa_edge.runtime.scorer import Scorer
@@ -67,9 +68,12 @@ def command(
       130  interrupted; what was scored until then has been printed
     """
     rolling = Rolling()
+    ahead = views_ahead([Entry(source, source, clip=True)], crops if sampling == "crops" else 1)
     with (
         ended_by_sigterm(),
-        Scorer.load(model, backend=backend, threads=threads, sampling=sampling, crops=crops) as scorer,
+        Scorer.load(
+            model, backend=backend, threads=threads, sampling=sampling, crops=crops, work=ahead
+        ) as scorer,
     ):
         opened = open_source(source, start=policy.start, hardware=hardware, patience=patience)
         running = stream(scorer, opened, in_mode(policy, live, opened.facts))

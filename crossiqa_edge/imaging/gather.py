@@ -74,10 +74,15 @@ def gather(arguments: Sequence[str], stdin: IO[bytes] | None = None) -> Iterator
             yield from _named(argument, stdin)
 
 
+def is_address(argument: str) -> bool:
+    """Whether ``argument`` names a stream, a camera or something else that is no file."""
+    return _ADDRESS.fullmatch(argument) is not None
+
+
 def _named(argument: str, stdin: IO[bytes]) -> Iterator[Entry]:
     if argument == "-":
         yield _piped(stdin)
-    elif _ADDRESS.fullmatch(argument):
+    elif is_address(argument):
         yield Entry(name_of(argument), argument, clip=True)
     elif os.path.isdir(argument):  # noqa: PTH112 - for Path, "" is the current folder
         yield from _folder(argument)

@@ -70,6 +70,7 @@ class TableWriter:
         self._under(_CLIP_HEADER.format(_METHOD_WORDS.get(method, method)))
         remarks = [f"{count} {flag}" for flag, count in report.flag_counts().items()]
         remarks += [f"{len(report.gaps)} gaps"] * bool(report.gaps)
+        remarks += ["interlaced"] * bool(report.source.get("interlaced"))
         remark = f"  ({', '.join(remarks)})" if remarks else ""
         self._line(
             f"{pooled.score:6.1f}  {self._verdict(pooled.score)}  {pooled.p5:6.1f}  "

@@ -185,7 +185,16 @@ def test_sigterm_ends_a_real_process_with_a_complete_document(
 ) -> None:
     printed = tmp_path / "lines.jsonl"
     with printed.open("w") as stream:
-        running = process("score", "--jsonl", "--model", tiny_onnx, "testpattern:96x64@25", stdout=stream)
+        running = process(
+            "score",
+            "--jsonl",
+            "--model",
+            tiny_onnx,
+            "--backend",
+            "onnxruntime",
+            "testpattern:96x64@25",
+            stdout=stream,
+        )
         while printed.read_text().count("\n") < 3:
             assert running.poll() is None
             time.sleep(0.05)

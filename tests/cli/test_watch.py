@@ -17,6 +17,7 @@ from rich.console import Console
 
 from crossiqa_edge.cli import watch
 from crossiqa_edge.cli.watch_panel import Panel, curve
+from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.runtime.scorer import Scorer
 from crossiqa_edge.video.frames import LOST, SourceEnd
 from crossiqa_edge.video.pipeline import Stream
@@ -35,7 +36,32 @@ def clip(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def watched(crossiqa: Crossiqa, tiny_onnx: Path) -> Crossiqa:
-    return lambda *arguments: crossiqa("watch", "--model", tiny_onnx, *arguments)
+    return lambda *arguments: crossiqa("watch", "--model", tiny_onnx, "--backend", "onnxruntime", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("words", "work"),
+    [
+        (("clip.mp4",), 300),
+        (("-",), 300),
+        (("rtsp://h/x",), 27_000),
+        (("camera:0", "--sampling", "crops"), 135_000),
+    ],
+)
+def test_auto_is_told_how_much_lies_ahead(
+    crossiqa: Crossiqa, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], work: int
+) -> None:
+    told = []
+
+    def load(*_: Any, **options: Any) -> Scorer:
+        told.append(options["work"])
+        raise ConfigError("enough is known")
+
+    monkeypatch.setattr(Scorer, "load", load)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"YUV4MPEG2 ")))
+    for verb in ("watch", "score"):
+        crossiqa(verb, *words)
+    assert told == [work, work]
 
 
 def test_a_pipe_gets_a_line_a_frame_and_what_they_come_to(watched: Crossiqa, clip: Path) -> None:
@@ -89,7 +115,9 @@ def test_ctrl_c_ends_an_endless_source_with_all_that_was_read(
 ) -> None:
     printed = tmp_path / "lines.jsonl"
     with printed.open("w") as stream:
-        running = process("watch", "--model", tiny_onnx, "testpattern:96x64@25", stdout=stream)
+        running = process(
+            "watch", "--model", tiny_onnx, "--backend", "onnxruntime", "testpattern:96x64@25", stdout=stream
+        )
         while printed.read_text().count("\n") < 3:
             assert running.poll() is None
             time.sleep(0.05)

@@ -34,13 +34,15 @@ def result(path: str, value: float, interval: tuple[float, float] | None = (0.0,
     return Result(path, path, Score(value, interval, (value,), "m", "b", {"decode": 1.5, "infer": 2.25}))
 
 
-def clip(path: str, scores: list[float | None], pooling: Pooling | None = None) -> ClipResult:
+def clip(path: str, scores: list[float | None], pooling: Pooling | None = None, **source: bool) -> ClipResult:
     recorder = Recorder()
     for place, score in enumerate(scores):
         flags = ("black",) if score is None else ()
         recorder.add(FrameScore(place, place / 25, score, flags=flags))
     end = SourceEnd(COMPLETE, "")
-    return ClipResult(path, path, recorder.report(path, {}, model="m", backend="b", end=end, pooling=pooling))
+    return ClipResult(
+        path, path, recorder.report(path, source, model="m", backend="b", end=end, pooling=pooling)
+    )
 
 
 def rows(stream: Stream, *results: Result | ClipResult) -> list[str]:
@@ -113,6 +115,11 @@ def test_a_clip_is_one_row_with_its_aggregates_and_flags() -> None:
     assert header.split() == ["mean", "quality", "0", "100", "p5", "worst", "frames", "file"]
     assert re.fullmatch(r" +60\.0  good +█+ +26\.0 +60\.0 +3  a\.mp4  \(1 black\)", row)
     assert header.index("file") == row.index("a.mp4")
+
+
+def test_interlaced_clips_are_told() -> None:
+    remarks = [rows(Stream(), clip("a.mp4", [50.0], interlaced=woven))[1][-12:] for woven in (True, False)]
+    assert remarks[0] == "(interlaced)" and remarks[1].endswith("a.mp4")
 
 
 def test_the_first_column_is_what_the_clip_is_pooled_to() -> None:
