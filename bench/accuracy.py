@@ -13,6 +13,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,72 @@ from crossiqa_edge.runtime.scorer import Scorer
 from crossiqa_edge.video.pooling import Pooling
 
 _CLIP_SECONDS = 4.0
+PARTS = ("models", "peers", "yardsticks", "encoders", "video")
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """One run: what is measured on what, and where the rows go.
+
+    Attributes:
+        options: of the command line.
+        worlds: the corpora.
+        store: figures that are known already.
+        models: ours; the first is the float32 one.
+    """
+
+    options: argparse.Namespace
+    worlds: tuple[Corpus, ...]
+    store: Store
+    models: tuple[Column, ...]
+
+    @property
+    def results(self) -> Path:
+        return Path(self.options.out) / FIGURES
+
+    def run(self) -> None:
+        """Work out what is asked for and not known yet."""
+        parts: Sequence[str] = self.options.part
+        rivals = list(peers()) if "peers" in parts else []
+        others = [*rivals, *(yardsticks() if "yardsticks" in parts else ())]
+        for column in [*(self.models if "models" in parts else ()), *others]:
+            self._agreements(column)
+        if "models" in parts and "peers" in parts:
+            for ours in self.models:
+                self._differences(ours, rivals)
+            draw(self.options.out, self.models[0], rivals, self.worlds, self.store)
+        if "encoders" in parts:
+            for encoder in encoders(self.options.model[0], self.options.pretext):
+                self._probes(encoder)
+        if "video" in parts and not known(self.results, "video", self.models[0]):
+            append(
+                self.results, _video_row(self.models[0], self.options.model[0], self.options.data / "clips")
+            )
+
+    def _agreements(self, column: Column) -> None:
+        for world in self.worlds:
+            if column.role == "full reference" and world.test.original is None:
+                continue
+            if not known(self.results, "agreement", column, set_digest=world.test.digest):
+                append(self.results, agreement_row(column, world, self.store(column, world.test)))
+
+    def _differences(self, ours: Column, rivals: Sequence[Column]) -> None:
+        for world in self.worlds:
+            for peer in rivals:
+                about = {"set_digest": world.test.digest, "peer_digest": peer.digest}
+                if not known(self.results, "difference", ours, **about):
+                    values = (self.store(column, world.test) for column in (ours, peer))
+                    append(self.results, difference_row(ours, peer, world, *values))
+
+    def _probes(self, encoder: Column) -> None:
+        if not known(self.results, "splits", encoder):  # the last of its rows
+            for row in probe_rows(encoder, self.worlds, self.store):
+                append(self.results, row)
+            append(self.results, split_row(encoder, self.worlds[-1], self.store))
+        if encoder.name == "pretext alone" and not known(self.results, "reconstruction", encoder):
+            pictures = sorted((self.options.data / "kodak").glob("*.png"))
+            types = reconstruction(self.options.pretext, pictures)
+            append(self.results, fact_row("reconstruction", encoder, types=types))
 
 
 def measure(options: argparse.Namespace) -> None:
@@ -47,57 +114,10 @@ def measure(options: argparse.Namespace) -> None:
     try:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(
-            f"{options.out}: no folder for results ({error.strerror}); choose another"
-        ) from error
-    results = options.out / FIGURES
-    store = Store(options.cache / "figures")
+        raise OutputError(f"{options.out}: no folder for results ({error.strerror})") from error
+    models = tuple(map(model, options.model))
     worlds = corpora(options.data, options.cache)
-    models = [model(name) for name in options.model]
-    others = [*peers(), *yardsticks()]
-    for column in [*models, *others]:
-        _add(results, column, worlds, store)
-    for ours in models:
-        _add_differences(results, ours, [column for column in others if column.role == "peer"], worlds, store)
-    for encoder in encoders(options.model[0], options.pretext):
-        _add_probes(results, encoder, worlds, store)
-        if encoder.name == "pretext alone" and not known(results, "reconstruction", encoder):
-            pictures = sorted((options.data / "kodak").glob("*.png"))
-            append(
-                results, fact_row("reconstruction", encoder, types=reconstruction(options.pretext, pictures))
-            )
-    if not known(results, "video", models[0]):
-        append(results, _video_row(models[0], options.model[0], options.data / "clips"))
-    draw(options.out, models[0], others, worlds, store)
-
-
-def _add(results: Path, column: Column, worlds: Sequence[Corpus], store: Store) -> None:
-    for world in worlds:
-        if column.role == "full reference" and world.test.original is None:
-            continue
-        if not known(results, "agreement", column, set_digest=world.test.digest):
-            append(results, agreement_row(column, world, store(column, world.test)))
-
-
-def _add_differences(
-    results: Path, ours: Column, others: Sequence[Column], worlds: Sequence[Corpus], store: Store
-) -> None:
-    for world in worlds:
-        for peer in others:
-            about = {"set_digest": world.test.digest, "peer_digest": peer.digest}
-            if not known(results, "difference", ours, **about):
-                values = (store(column, world.test) for column in (ours, peer))
-                append(results, difference_row(ours, peer, world, *values))
-
-
-def _add_probes(results: Path, encoder: Column, worlds: Sequence[Corpus], store: Store) -> None:
-    if known(results, "splits", encoder):  # the last of its rows
-        return
-    for row in probe_rows(encoder, worlds, store):
-        append(results, row)
-    for world in worlds:
-        if world.key == "authentic":
-            append(results, split_row(encoder, world, store))
+    Measuring(options, worlds, Store(options.cache / "figures"), models).run()
 
 
 def _video_row(column: Column, name: str, clips: Path) -> Row:
@@ -126,6 +146,13 @@ def _options(arguments: Sequence[str] | None) -> Any:
         help="the float32 model first, then the same in other precisions (default: nano nano-int8)",
     )
     parser.add_argument("--pretext", type=Path, metavar="RUN", help="folder of a pre-training run")
+    parser.add_argument(
+        "--part",
+        nargs="+",
+        choices=PARTS,
+        default=PARTS,
+        help="only these; two runs at once may share cache and results, and a last run of all joins them",
+    )
     return parser.parse_args(arguments)
 
 

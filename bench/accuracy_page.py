@@ -58,7 +58,7 @@ def _ahead(results: Results, lost: int) -> str:
     """Whether every comparison is won, in words."""
     peers = results.names("peer")
     if not peers:
-        return "No classical metric was installed."
+        return "No classical metric was measured."
     named = ", ".join(peers[:-1]) + " and " + peers[-1] if len(peers) > 1 else peers[0]
     verdict = "yes" if lost == 0 else f"no, in {compared(results) - lost} of {compared(results)} comparisons"
     return f"Ahead of {named} on all of each set, in every band and on every type: {verdict}."

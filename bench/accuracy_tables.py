@@ -184,10 +184,10 @@ def _lead(found: Group | None) -> tuple[str, str]:
     """The difference with its sign, and the sign in words."""
     if found is None or found["difference"] is None:
         return (_NONE, "")
-    low = found["interval"][0]
-    sure = low is not None and low > 0
-    words = "behind" if found["difference"] <= 0 else "ahead" if sure else "ahead, within the noise"
-    return (f"{found['difference']:+.3f}", words)
+    low, high = found["interval"]
+    sure = low is not None and high is not None and (low > 0 or high < 0)
+    words = "behind" if found["difference"] <= 0 else "ahead"
+    return (f"{found['difference']:+.3f}", words if sure else f"{words}, within the noise")
 
 
 def _order(found: Group | None) -> str:
