@@ -10,12 +10,8 @@ import click
 
 from crossiqa_edge.errors import ConfigError, MissingDependencyError
 
+_RECIPE = "Packaged recipe by name, or a TOML file. See: crossiqa train recipes."
 _SHARED = (
-    click.option(
-        "--recipe",
-        required=True,
-        help="Packaged recipe by name, or a TOML file. See: crossiqa train recipes.",
-    ),
     click.option(
         "-o",
         "--out",
@@ -26,12 +22,18 @@ _SHARED = (
     click.option(
         "--cache",
         type=click.Path(file_okay=False, path_type=Path),
-        help="Folder for decoded pictures, to share between runs; the run's own by default.",
+        help="Folder for decoded pictures or features, to share between runs; the run's own by default.",
     ),
-    click.option("--workers", default=1, show_default=True, help="Processes that make views."),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=0),
+        default=1,
+        show_default=True,
+        help="Processes that make views, or threads that decode.",
+    ),
     click.option("--threads", type=int, help="Threads for the arithmetic; PyTorch's choice by default."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
-    click.option("--seed", type=int, help="Replaces the recipe's seed."),
+    click.option("--seed", type=int, help="Replaces the recipe's seed; 0 without a recipe."),
     click.option(
         "--set",
         "settings",
@@ -67,6 +69,7 @@ def recipes() -> None:
 
 
 @command.command("pretrain")
+@click.option("--recipe", required=True, help=_RECIPE)
 @click.option("--photos", required=True, type=click.Path(path_type=Path), help="Folder of photographs.")
 @click.option(
     "--init-from", type=click.Path(path_type=Path), help="A timm ViT's safetensors file to start from."
@@ -88,43 +91,141 @@ def pretrain(photos: Path, init_from: Path | None, **options: Any) -> None:
 
 
 @command.command("finetune")
+@click.option("--recipe", help=f"For the long training. {_RECIPE}")
 @click.option(
-    "--from", "weights", type=click.Path(path_type=Path), help="Weights to start from; fresh if absent."
+    "--from",
+    "weights",
+    metavar="NAME|FILE",
+    help="Model to start from.  [default: nano; with --recipe: fresh weights]",
 )
 @click.option(
     "--data",
     multiple=True,
     required=True,
-    metavar="NAME=FOLDER",
-    help="Where a set of the recipe lies; repeat.",
+    metavar="FILE.csv|NAME=FOLDER",
+    help="A table of your pictures and opinions; with --recipe, where a set of the recipe lies, repeatedly.",
 )
-@click.option("--name", help="What the model will be called; its size by default.")
-@click.option("--linear-probe", is_flag=True, help="Train the regression head alone, the paper's protocol.")
+@click.option("--name", help="What the model will be called.")
+@click.option(
+    "--scale",
+    metavar="WORST,BEST",
+    help="Of the opinions in the table, such as 1,5.  [default: found from them]",
+)
+@click.option("--onnx", is_flag=True, help="Also write the model as an ONNX file, compared with the network.")
+@click.option(
+    "--linear-probe",
+    is_flag=True,
+    help="With --recipe: train the regression head alone, the paper's protocol.",
+)
 @_shared
 def finetune(
-    weights: Path | None, data: tuple[str, ...], name: str | None, linear_probe: bool, **options: Any
-) -> None:
-    """Learn human opinion, starting from pre-trained weights."""
+    recipe: str | None, weights: str | None, data: tuple[str, ...], onnx: bool, **options: Any
+) -> int:
+    """Learn human opinion, in one of two ways.
+
+    Without --recipe: from a few hundred pictures of your own, in minutes on a CPU. --data is a CSV file
+    with the columns file and mos beside its pictures, opinions on any scale. The encoder stays frozen; the
+    head, the calibration and the interval are fitted anew, and every figure comes from pictures that were
+    held out. --out gets model.safetensors, report.json and learning_curve.png.
+
+    With --recipe: the long training of the whole network on the recipe's data sets.
+
+    \b
+    Exit codes:
+      0    done
+      1    done, but pictures of the table could not be read and were left out
+      2    nothing was trained
+      130  interrupted
+    """
     _require_torch()
+    if onnx:
+        _require_export()
+    _set_threads(options["threads"])
+    if recipe is None:
+        path, code = _finetune_own(weights or "nano", data, options)
+    else:
+        path, code = _finetune_by_recipe(recipe, weights, data, options), 0
+    if path is not None:
+        click.echo(path)
+        if onnx:
+            from crossiqa_edge.cli.train_own import export_beside
+
+            click.echo(export_beside(path))
+    return code
+
+
+def _finetune_own(start: str, data: tuple[str, ...], options: dict[str, Any]) -> tuple[Path, int]:
+    from crossiqa_edge.cli.train_own import finetune_own
+
+    for key, option in (("linear_probe", "--linear-probe"), ("settings", "--set"), ("restart", "--restart")):
+        if options[key]:
+            raise ConfigError(f"{option} belongs to the long training; give --recipe, or leave it out")
+    if len(data) != 1 or "=" in data[0]:
+        raise ConfigError(
+            "--data: without --recipe give one CSV file of pictures and opinions; NAME=FOLDER needs --recipe"
+        )
+    kept = {key: options[key] for key in ("name", "scale", "cache", "seed")}
+    return finetune_own(data[0], start, options["out"], workers=max(options["workers"], 1), **kept)
+
+
+def _finetune_by_recipe(
+    name: str, weights: str | None, data: tuple[str, ...], options: dict[str, Any]
+) -> Path | None:
+    """The model's path, in the process that leads."""
+    from crossiqa_edge.bench.subjects import weights_of
     from crossiqa_edge.training.distributed import joined
     from crossiqa_edge.training.finetune import finetune as run
     from crossiqa_edge.training.recipe import FinetuneRecipe, load_recipe
 
-    recipe = load_recipe(FinetuneRecipe, options["recipe"], _overrides(options))
-    _set_threads(options["threads"])
+    if options["scale"] is not None:
+        raise ConfigError("--scale is of a table of your own; a recipe's sets know theirs; leave it out")
+    recipe = load_recipe(FinetuneRecipe, name, _overrides(options))
     with joined(options["device"]) as world:
         path = run(
             recipe,
-            weights,
+            None if weights is None else weights_of(weights),
             dict(_pair(item, "--data") for item in data),
             options["out"],
             world,
-            name=name,
-            linear_probe=linear_probe,
+            name=options["name"],
+            linear_probe=options["linear_probe"],
             **_run_options(options),
         )
-        if world.leads:
-            click.echo(path)
+        return path if world.leads else None
+
+
+@command.command("reference")
+@click.argument("weights", metavar="NAME|FILE.safetensors")
+@click.argument("pictures", type=click.Path(path_type=Path), metavar="FOLDER")
+@click.option("--name", required=True, help="What the set is called wherever a percentile is told.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file to write.  [default: the weights' own]",
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Threads that decode."
+)
+def reference(weights: str, pictures: Path, name: str, out: Path | None, workers: int) -> int:
+    """Score a FOLDER of pictures and keep the quantiles in the model's card.
+
+    From then on every score says which share of those pictures the model puts below it. Export afterwards:
+    the card travels with the weights.
+    """
+    _require_torch()
+    from crossiqa_edge.cli.train_own import reference as run
+
+    path, code = run(weights, pictures, name, out, workers)
+    click.echo(path)
+    return code
+
+
+def _require_export() -> None:
+    from importlib.util import find_spec
+
+    if not find_spec("onnx"):
+        raise MissingDependencyError("writing an ONNX file", "export")
 
 
 def _require_torch() -> None:

@@ -1,0 +1,155 @@
+"""Anybody's table of pictures and opinions, read with patience: names of columns, scales and gaps vary."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from crossiqa_edge.data.datasets.base import QualitySet, Sample
+from crossiqa_edge.data.datasets.release import unit_score
+from crossiqa_edge.data.datasets.tables import number, read_csv
+from crossiqa_edge.errors import DatasetError
+from crossiqa_edge.imaging.decode import decode
+
+FILE_COLUMNS = ("file", "filename", "file_name", "image", "image_name", "picture", "path", "name")
+SCORE_COLUMNS = ("mos", "score", "opinion", "rating", "quality")
+REFERENCE_COLUMNS = ("reference", "content", "scene")
+SCALES = ((0.0, 1.0), (1.0, 5.0), (0.0, 5.0), (0.0, 10.0), (0.0, 100.0))
+
+
+@dataclass(frozen=True)
+class OwnTable:
+    """What a table gave.
+
+    Attributes:
+        quality_set: its pictures that are there; the keys are their paths as the table has them.
+        files: where each of them lies, in the set's order.
+        missing: those that are not there, by key, with the reason.
+        notes: what the user should know of how the table was read, one line each.
+    """
+
+    quality_set: QualitySet
+    files: tuple[Path, ...]
+    missing: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+def read_own_table(path: str | os.PathLike[str], scale: tuple[float, float] | None = None) -> OwnTable:
+    """Pictures and opinions from a UTF-8 CSV with a header.
+
+    The column of the picture's path, relative to the table, is the first of ``FILE_COLUMNS`` that is
+    there; that of the opinion, of ``SCORE_COLUMNS``; upper and lower case are one. A column of
+    ``REFERENCE_COLUMNS`` says which pictures show the same and must not be parted into training and test;
+    files with the same bytes are kept together in any case. Several rows for a picture are several
+    opinions, and their mean is taken.
+
+    Args:
+        scale: (worst, best) of the opinions; None takes the narrowest of ``SCALES`` that holds them all,
+            or else their own lowest and highest.
+
+    Raises:
+        DatasetError: no such table or column, an opinion that is no number or outside ``scale``, or all
+            opinions the same.
+    """
+    table = Path(path)
+    rows = list(read_csv(table, []))
+    if not rows:
+        raise DatasetError(f"{table}: not a single picture is listed; check that the file is complete")
+    header = tuple(rows[0][1])
+    file_column = _column(table, header, FILE_COLUMNS)
+    score_column = _column(table, header, SCORE_COLUMNS)
+    reference_column = _found(header, REFERENCE_COLUMNS)
+    opinions: dict[str, list[float]] = defaultdict(list)
+    references: dict[str, str] = {}
+    for where, row in rows:
+        key = (row[file_column] or "").strip()
+        if not key:
+            raise DatasetError(f"{where}: no picture is named; mend the table")
+        opinions[key].append(number(row[score_column], where))
+        if reference_column is not None:
+            references[key] = row[reference_column] or key
+    means = {key: float(np.mean(values)) for key, values in opinions.items()}
+    if len(set(means.values())) == 1:
+        raise DatasetError(
+            f"{table}: every opinion is {next(iter(means.values())):g}, so there is no order to learn; "
+            f"check the column {score_column!r}"
+        )
+    worst_best = scale or _scale_of(list(means.values()))
+    present = {key: table.parent / key for key in means if (table.parent / key).is_file()}
+    missing = {key: f"no such file in {table.parent}" for key in means if key not in present}
+    twins = _same_bytes(present)
+    samples = tuple(
+        Sample(
+            key=key,
+            score=unit_score(means[key], worst_best, str(table)),
+            reference=references.get(key) or twins.get(key, key),
+            load=partial(decode, file),
+        )
+        for key, file in present.items()
+    )
+    notes = _notes(opinions, twins, worst_best, given=scale is not None)
+    return OwnTable(
+        QualitySet(table.stem, samples, worst_best), tuple(present.values()), missing, tuple(notes)
+    )
+
+
+def _notes(
+    opinions: Mapping[str, Sequence[float]],
+    twins: Mapping[str, str],
+    scale: tuple[float, float],
+    *,
+    given: bool,
+) -> list[str]:
+    notes = []
+    if not given:
+        notes.append(
+            f"opinions are taken as on a scale from {scale[0]:g} (worst) to {scale[1]:g} (best); "
+            "say --scale WORST,BEST if it is another"
+        )
+    if repeated := sum(len(values) > 1 for values in opinions.values()):
+        notes.append(f"{repeated} pictures are listed more than once; the mean of their opinions is taken")
+    if twins:
+        groups = Counter(twins.values())
+        notes.append(
+            f"{len(twins)} pictures are {len(groups)} by their bytes; copies are never parted into "
+            "training and test"
+        )
+    return notes
+
+
+def _column(table: Path, header: Sequence[str], names: Sequence[str]) -> str:
+    found = _found(header, names)
+    if found is None:
+        raise DatasetError(
+            f"{table}: no column {names[0]!r} (nor {', '.join(names[1:])}); the header has "
+            f"{', '.join(header)}"
+        )
+    return found
+
+
+def _found(header: Sequence[str], names: Sequence[str]) -> str | None:
+    known = {column.strip().casefold(): column for column in header if column is not None}
+    return next((known[name] for name in names if name in known), None)
+
+
+def _scale_of(opinions: Sequence[float]) -> tuple[float, float]:
+    low, high = min(opinions), max(opinions)
+    return next((scale for scale in SCALES if scale[0] <= low and high <= scale[1]), (low, high))
+
+
+def _same_bytes(files: Mapping[str, Path]) -> dict[str, str]:
+    """For every picture that has a copy among ``files``, the key of the first with its bytes."""
+    by_size: dict[int, list[str]] = defaultdict(list)
+    for key, file in files.items():
+        by_size[file.stat().st_size].append(key)
+    by_bytes: dict[str, list[str]] = defaultdict(list)
+    for key in (key for keys in by_size.values() if len(keys) > 1 for key in keys):
+        by_bytes[hashlib.sha256(files[key].read_bytes()).hexdigest()].append(key)
+    return {key: keys[0] for keys in by_bytes.values() if len(keys) > 1 for key in keys}
