@@ -194,6 +194,35 @@ def _finetune_by_recipe(
         return path if world.leads else None
 
 
+@command.command("teach")
+@click.option(
+    "--recipe", default="nano-taught", show_default=True, help=f"Whose hold-outs to respect. {_RECIPE}"
+)
+@click.option(
+    "--data",
+    multiple=True,
+    required=True,
+    metavar="NAME=FOLDER",
+    help="folder=FOLDER of judged pictures and population=FOLDER of photographs.",
+)
+@click.option("-o", "--out", required=True, type=click.Path(file_okay=False, path_type=Path))
+def teach(recipe: str, data: tuple[str, ...], out: Path) -> None:
+    """Have a frozen EfficientNet-Lite0 judge variations of the training pictures.
+
+    --out becomes a labelled folder to train on (--data taught=FOLDER with the recipe nano-taught). Its
+    opinions are a guess of people's: nothing to measure with.
+    """
+    _require_torch()
+    from crossiqa_edge.training.recipe import FinetuneRecipe, load_recipe
+    from crossiqa_edge.training.teacher import fit_teacher, training_pictures, write_opinions
+
+    chosen = load_recipe(FinetuneRecipe, recipe)
+    judged, held_out, loaders = training_pictures(chosen, dict(_pair(item, "--data") for item in data))
+    teacher, agreement = fit_teacher(judged, held_out)
+    click.echo(f"the teacher's SRCC on {len(held_out)} held-out pictures: {agreement:.3f}", err=True)
+    click.echo(write_opinions(teacher, loaders, out, chosen.seed))
+
+
 @command.command("reference")
 @click.argument("weights", metavar="NAME|FILE.safetensors")
 @click.argument("pictures", type=click.Path(path_type=Path), metavar="FOLDER")
