@@ -21,13 +21,23 @@ if TYPE_CHECKING:
 _STATUS = Path("/proc/self/status")
 
 
-def cold_start(point: Point, picture: bytes) -> dict[str, Any]:
-    """Milliseconds of ``import``, ``open`` and ``first`` score, and ``peak_rss_mb``, in a fresh process.
+def cold_start(point: Point, picture: bytes, device: str = "cpu") -> dict[str, Any]:
+    """Milliseconds of ``import``, ``open`` and ``first`` score, ``peak_rss_mb`` and ``peak_device_mb``.
+
+    Measured in a fresh process; the memory of the device, where ``device`` is not a CPU, in one more, for
+    asking it makes CUDA's context, which belongs to the time of opening.
 
     Raises:
         BackendError: the process failed.
     """
-    told = json.dumps(asdict(point)).encode() + b"\n" + picture
+    found = _run(point, picture, memory=False)
+    found["peak_device_mb"] = None if device == "cpu" else _run(point, picture, memory=True)["peak_device_mb"]
+    return found
+
+
+def _run(point: Point, picture: bytes, memory: bool) -> dict[str, Any]:
+    """What a fresh process finds; with ``memory``, only what it says of the device's memory counts."""
+    told = json.dumps({**asdict(point), "memory": memory}).encode() + b"\n" + picture
     done = subprocess.run([sys.executable, "-m", __name__], input=told, capture_output=True, check=False)
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
@@ -51,10 +61,23 @@ def peak_rss_mb() -> float | None:
 
 
 def _main() -> None:
-    from time import perf_counter
-
     values = json.loads(sys.stdin.buffer.readline())
     picture = sys.stdin.buffer.read()
+    if not values["memory"]:
+        print(json.dumps({**_first_score(values, picture), "peak_rss_mb": peak_rss_mb()}))
+        return
+    from crossiqa_edge.bench.device import device_peak
+
+    with device_peak() as peak:
+        _first_score(values, picture)
+    used = peak.used
+    print(json.dumps({"peak_device_mb": None if used is None else round(used / 1e6, 1)}))
+
+
+def _first_score(values: dict[str, Any], picture: bytes) -> dict[str, float]:
+    """Milliseconds of the steps to it."""
+    from time import perf_counter
+
     start = perf_counter()
     from crossiqa_edge.runtime.scorer import Scorer
 
@@ -70,8 +93,7 @@ def _main() -> None:
         scorer.score(picture)
         scored = perf_counter()
     steps = {"import": imported - start, "open": opened - imported, "first": scored - opened}
-    figures = {f"{name}_ms": round(1e3 * seconds, 2) for name, seconds in steps.items()}
-    print(json.dumps({**figures, "peak_rss_mb": peak_rss_mb()}))
+    return {f"{name}_ms": round(1e3 * seconds, 2) for name, seconds in steps.items()}
 
 
 if __name__ == "__main__":

@@ -13,19 +13,24 @@ import numpy as np
 
 from crossiqa_edge.bench.calibration import calibration_loop
 from crossiqa_edge.bench.child import cold_start
+from crossiqa_edge.bench.device import host_to_device_ms
 from crossiqa_edge.bench.energy import Counter, find_counter, metered
 from crossiqa_edge.bench.facts import facts, weather
 from crossiqa_edge.bench.point import Point
 from crossiqa_edge.bench.probe import Judged, digest, input_files
 from crossiqa_edge.bench.rows import FORMAT, Row
 from crossiqa_edge.bench.timing import Timing, interleave
+from crossiqa_edge.imaging.decode import decode
+from crossiqa_edge.imaging.sampling import sample
+from crossiqa_edge.runtime.backend import Scores
 from crossiqa_edge.runtime.scorer import Scorer
 from crossiqa_edge.training.metrics import agreement, json_number
 
 CALIBRATION = "calibration loop"
-STAGES = ("decode", "sample", "infer")
+STAGES = ("decode", "sample", "infer")  # that a score tells of itself
 _INPUTS = 16
 _ENERGY_SECONDS = 1.0
+_POOLS = 100  # one takes microseconds
 
 
 @dataclass
@@ -106,15 +111,35 @@ def measure(
                 **run,
                 **described(point, scorer),
                 **latency(timings[str(point)], point.batch),
-                "stages_ms": {name: round(value, 4) for name, value in call.stage_means().items()},
+                "stages_ms": stages(call),
                 "calibration_ms": round(timings[CALIBRATION].median, 4),
                 "accuracy": accuracies[kind],
                 "energy_mj_per_picture": energy(counter, call),
                 "energy_counter": None if counter is None else counter.name,
-                "cold": cold_start(point, files[0]) if cold else None,
+                "cold": cold_start(point, files[0], scorer.backend.device) if cold else None,
             }
         )
     return rows
+
+
+def stages(call: Call) -> dict[str, float | None]:
+    """Milliseconds a picture by stage; ``host_to_device`` is a part of ``infer``, None on a CPU."""
+    scorer, batch = call.scorer, call.batch
+    frame = decode(call.files[0])
+    views = sample(frame, scorer.sampling, size=scorer.card.view_size, crops=scorer.crops)
+    copied = host_to_device_ms(scorer.backend, np.concatenate([views] * batch))
+    return {
+        **{name: round(value, 4) for name, value in call.stage_means().items()},
+        "host_to_device": None if copied is None else round(copied / batch, 4),
+        "pool": round(_pool_ms(scorer, scorer.backend.infer(views)), 4),
+    }
+
+
+def _pool_ms(scorer: Scorer, raw: Scores) -> float:
+    start = perf_counter()
+    for _ in range(_POOLS):
+        scorer.pool(raw, {})
+    return 1e3 * (perf_counter() - start) / _POOLS
 
 
 def described(point: Point, scorer: Scorer) -> Row:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -43,26 +44,25 @@ def onnx_of(network: Callable[[torch.Tensor], torch.Tensor]) -> bytes:
     """``network``, float32 (1, 3, S, S) normalised -> (1, 1), as a graph of uint8 ``views`` (1, S, S, 3)."""
     import torch
 
+    mean = 255 * torch.tensor(_MEAN).view(3, 1, 1)
+    scale = 1 / (255 * torch.tensor(_STD).view(3, 1, 1))
+
     class FromViews(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.network = network
-            self.register_buffer("mean", 255 * torch.tensor(_MEAN).view(3, 1, 1))
-            self.register_buffer("scale", 1 / (255 * torch.tensor(_STD).view(3, 1, 1)))
+            self.network = network  # registered where it is a module, and exported with its weights
 
-        def forward(self, views: torch.Tensor) -> Any:
-            return self.network((views.permute(0, 3, 1, 2).float() - self.mean) * self.scale)
+        def forward(self, views: torch.Tensor) -> torch.Tensor:
+            return self.network((views.permute(0, 3, 1, 2).float() - mean) * scale)
 
     views = torch.zeros(1, SIDE, SIDE, 3, dtype=torch.uint8)
-    stream = BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter(
-            "ignore"
-        )  # the tracing exporter is announced as old; the new one needs onnxscript
+    with TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the tracing exporter is announced as old; the new needs onnxscript
+        path = Path(folder) / "network.onnx"
         torch.onnx.export(
-            FromViews().eval(), (views,), stream, dynamo=False, input_names=["views"], opset_version=_OPSET
+            FromViews().eval(), (views,), path, dynamo=False, input_names=["views"], opset_version=_OPSET
         )
-    return stream.getvalue()
+        return path.read_bytes()
 
 
 def running(graph: bytes) -> Metric:

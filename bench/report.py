@@ -16,7 +16,13 @@ from crossiqa_edge.bench.figure import tradeoff_png
 from crossiqa_edge.bench.rows import Row
 from crossiqa_edge.bench.tables import Cells, caption, markdown, result_cells
 
-_STAGES = ("decode", "sample", "infer")
+_STAGES = {
+    "decode": "decode",
+    "sample": "sample",
+    "host_to_device": "host to device (part of infer)",
+    "infer": "infer",
+    "pool": "pool",
+}
 _FACTS = ("machine", "libraries", "weather", "input")
 _AGREEMENT = ("srcc", "plcc", "krcc")
 
@@ -53,8 +59,8 @@ def _page(rows: Sequence[Row], picture: bytes) -> str:
 
 
 def _stage_cells(rows: Sequence[Row]) -> list[Cells]:
-    stages = [f"{name}, ms a picture" for name in _STAGES]
-    header: Cells = ("point", *stages, "energy, mJ a picture", *map(str.upper, _AGREEMENT))
+    stages = [f"{words}, ms a picture" for words in _STAGES.values()]
+    header: Cells = ("point", *stages, "peak device MB", "energy, mJ a picture", *map(str.upper, _AGREEMENT))
     return [header, *map(_stages, rows)]
 
 
@@ -62,14 +68,15 @@ def _stages(row: Row) -> Cells:
     energy = row["energy_mj_per_picture"]
     return (
         f"{row['model']} {row['precision']} {row['backend']} batch {row['batch']} {row['sampling']}",
-        *(f"{row['stages_ms'][name]:.2f}" for name in _STAGES),
+        *(_figure(row["stages_ms"].get(name), 3) for name in _STAGES),
+        _figure((row["cold"] or {}).get("peak_device_mb"), 0),
         "no counter here" if energy is None else f"{energy:.1f} ({row['energy_counter']})",
         *map(_figure, (row["accuracy"][name] for name in _AGREEMENT)),
     )
 
 
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+def _figure(value: float | None, digits: int = 4) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
 def _table(cells: Sequence[Cells]) -> str:

@@ -14,13 +14,14 @@ from crossiqa_edge.errors import BackendError
 
 class FakeCuda:
     def __init__(self):
-        self.memory = []  # keeps every buffer alive
+        self.buffers = []  # keeps every buffer alive
         self.queue = []  # of (event recorded, or None; work)
         self.pending = set()  # events recorded that have not happened
         self.graphs = []
         self.capturing = None
         self.launches = 0
         self.synchronised = []  # streams, in the order in which they were waited for
+        self.used = 0  # bytes of the device
         self.closed = False
         self.failing = False
 
@@ -28,16 +29,20 @@ class FakeCuda:
         return 7
 
     def event(self):
-        self.memory.append(object())
-        return 100 + len(self.memory)
+        self.buffers.append(object())
+        return 100 + len(self.buffers)
 
     def pinned(self, size):
         buffer = np.full(size, 0xAB, np.uint8)
-        self.memory.append(buffer)
+        self.buffers.append(buffer)
         return buffer
 
     def allocate(self, size):
+        self.used += size
         return self.pinned(size).ctypes.data
+
+    def memory(self):
+        return 1_000_000 - self.used, 1_000_000
 
     def copy(self, target, source, size, stream):
         assert stream == 7

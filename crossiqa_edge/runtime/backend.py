@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,18 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Give back what the model holds; further calls of ``infer`` raise BackendError."""
+
+
+@runtime_checkable
+class Uploading(Protocol):
+    """A backend whose views must first be copied to a device; for measuring what that takes."""
+
+    def upload(self, views: Views) -> None:
+        """Copy ``views`` to the device as ``infer`` does, and wait until they are there.
+
+        Raises:
+            BackendError: as of ``infer``.
+        """
 
 
 def check_views(views: Views, size: int) -> None:

@@ -26,6 +26,9 @@ class Cuda(Protocol):
         """``size`` bytes of page-locked host memory: copies from and to it do not hold up the host."""
 
     def allocate(self, size: int) -> int: ...
+    def memory(self) -> tuple[int, int]:
+        """Bytes of the device that are free, and that it has, whoever uses them."""
+
     def copy(self, target: int, source: int, size: int, stream: int) -> None:
         """Enqueue a copy between any two addresses, of host or device."""
 
@@ -76,6 +79,10 @@ class CudaRuntime:
         self._undo.append((self._runtime.cudaFree, address))
         return int(address)
 
+    def memory(self) -> tuple[int, int]:
+        free, total = self._call(self._runtime.cudaMemGetInfo)
+        return int(free), int(total)
+
     def copy(self, target: int, source: int, size: int, stream: int) -> None:
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyDefault  # the driver knows which side an address is on
         self._call(self._runtime.cudaMemcpyAsync, target, source, size, kind, stream)
@@ -113,4 +120,6 @@ class CudaRuntime:
         error, *values = function(*arguments)
         if error != self._runtime.cudaError_t.cudaSuccess:
             raise BackendError(f"CUDA: {function.__name__} failed with {error.name}; see `crossiqa doctor`")
+        if len(values) > 1:
+            return values
         return values[0] if values else None

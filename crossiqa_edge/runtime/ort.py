@@ -108,6 +108,15 @@ class OrtBackend:
             raise BackendError(f"{self._where}: onnxruntime failed: {_one_line(error)}") from error
         return checked_scores(scores, len(views), self._where)
 
+    def upload(self, views: Views) -> None:
+        check_views(views, self._size)
+        from onnxruntime import OrtValue
+
+        try:
+            OrtValue.ortvalue_from_numpy(views, self.device, 0)
+        except Exception as error:  # as in infer
+            raise BackendError(f"{self._where}: onnxruntime failed: {_one_line(error)}") from error
+
     def close(self) -> None:
         self._session = None
 

@@ -79,9 +79,19 @@ class PlanRunner:
             BackendError: the device failed, or ``close`` was called.
         """
         with self._lock:
-            if self._cuda is None:
-                raise BackendError("the engine was closed; load it again")
-            return self._run(self._cuda, views)
+            return self._run(self._open(), views)
+
+    def upload(self, views: Views) -> None:
+        """Copy ``views`` to the device as ``run`` does, and nothing else, waiting for each batch.
+
+        Raises:
+            BackendError: as of ``run``.
+        """
+        with self._lock:
+            cuda, slot = self._open(), self._slots[0]
+            for start, count in chunks(len(views), self._batches[-1]):
+                self._stage(cuda, slot, views, start, count)
+                cuda.synchronise(self._stream)
 
     def close(self) -> None:
         """Give back memory and graphs."""
@@ -90,6 +100,11 @@ class PlanRunner:
                 self._cuda.synchronise(self._stream)
                 self._cuda.close()
             self._cuda = None
+
+    def _open(self) -> Cuda:
+        if self._cuda is None:
+            raise BackendError("the engine was closed; load it again")
+        return self._cuda
 
     def _run(self, cuda: Cuda, views: Views | DeviceViews) -> npt.NDArray[np.float32]:
         total = views.count if isinstance(views, DeviceViews) else len(views)
@@ -117,14 +132,17 @@ class PlanRunner:
         while flying:
             _land(cuda, scores, *flying.popleft())
 
-    def _send(self, cuda: Cuda, slot: _Slot, views: Views | DeviceViews, start: int, count: int) -> None:
-        size = count * self._view_bytes
+    def _stage(self, cuda: Cuda, slot: _Slot, views: Views | DeviceViews, start: int, count: int) -> None:
+        """Enqueue the copy of the views from ``start`` on into the slot's memory on the device."""
         if isinstance(views, DeviceViews):
             source = views.address + start * self._view_bytes
         else:
             slot.views[:count] = views[start : start + count]
             source = slot.views.ctypes.data
-        cuda.copy(slot.device_views, source, size, self._stream)
+        cuda.copy(slot.device_views, source, count * self._view_bytes, self._stream)
+
+    def _send(self, cuda: Cuda, slot: _Slot, views: Views | DeviceViews, start: int, count: int) -> None:
+        self._stage(cuda, slot, views, start, count)
         batch = next(size for size in self._batches if size >= count)
         cuda.launch(self._graph(cuda, slot, batch), self._stream)
         cuda.copy(slot.scores.ctypes.data, slot.device_scores, count * _FLOAT_BYTES, self._stream)

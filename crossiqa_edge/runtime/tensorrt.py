@@ -91,6 +91,10 @@ class TensorRTBackend:
         check_views(views, self._size)
         return checked_scores(self._runner.run(views), len(views), self._where)
 
+    def upload(self, views: Views) -> None:
+        check_views(views, self._size)
+        self._runner.upload(views)
+
     def close(self) -> None:
         self._runner.close()
 

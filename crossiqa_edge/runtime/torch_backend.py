@@ -98,12 +98,24 @@ class TorchBackend:
             raise BackendError(f"{self._where}: the model was closed; load it again")
         try:
             with torch.no_grad():
-                tensor = torch.from_numpy(np.array(views)).to(self.device)  # a copy: views may be read-only
-                scores = score(tensor).float().cpu().numpy()
+                scores = score(self._on_device(views)).float().cpu().numpy()
         except RuntimeError as error:  # torch's compiler and CUDA raise subclasses of it
             reason = " ".join(str(error).split())[:300]
             raise BackendError(f"{self._where}: torch failed: {reason}") from error
         return checked_scores(scores, len(views), self._where)
 
+    def upload(self, views: Views) -> None:
+        import torch
+
+        check_views(views, self._size)
+        self._on_device(views)
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+
     def close(self) -> None:
         self._score = None
+
+    def _on_device(self, views: Views) -> torch.Tensor:
+        import torch
+
+        return torch.from_numpy(np.array(views)).to(self.device)  # a copy: views may be read-only

@@ -26,6 +26,18 @@ def test_figures_that_do_not_exist_are_dashes(tmp_path):
     assert "None" not in page.split("<h2>Machine")[0]
 
 
+def test_a_gpu_tells_its_copies_and_its_memory(tmp_path):
+    on_gpu = row("nano", 5, 0.6)
+    on_gpu["stages_ms"]["host_to_device"] = 0.123
+    on_gpu["cold"]["peak_device_mb"] = 42.4
+    of_before = row("older", 6, 0.6)
+    del of_before["stages_ms"]["host_to_device"], of_before["stages_ms"]["pool"]
+    write_report([on_gpu, of_before], tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "<td>0.123</td>" in page
+    assert "<td>42</td>" in page
+
+
 def test_markdown_names_the_machine_and_marks_the_front():
     lines = report_markdown([row("nano", 5, 0.6), row("tiny", 50, 0.5)]).splitlines()
     assert len({line.count("|") for line in lines[:4]}) == 1

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.skipif(devices.device() is not None, reason="made-up ha
         ("event", ()),
         ("pinned", (16,)),
         ("allocate", (16,)),
+        ("memory", ()),
         ("copy", (0, 0, 16, 0)),
         ("record", (0, 0)),
         ("wait", (0,)),

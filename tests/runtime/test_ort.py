@@ -4,6 +4,7 @@ import builtins
 import threading
 
 import numpy as np
+import onnxruntime
 import pytest
 from tiny_graph import tiny_model
 
@@ -54,6 +55,16 @@ def test_views_that_are_not_contiguous_are_scored_alike(backend):
 def test_views_of_another_type_or_shape_are_refused(backend, views):
     with pytest.raises(BackendError, match=r"views are uint8 \(1 or more, 224, 224, 3\)"):
         backend.infer(views)
+
+
+def test_views_are_copied_to_where_the_provider_computes(backend):
+    backend.upload(random_views(2))
+    with pytest.raises(BackendError, match="views are uint8"):
+        backend.upload(random_views(2)[..., :1])
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        backend.device = "cuda"
+        with pytest.raises(BackendError, match=r"onnxruntime failed: .* device"):
+            backend.upload(random_views(2))
 
 
 def test_a_closed_model_says_so(backend):

@@ -10,6 +10,7 @@ from fake_cuda import FakeCuda, MeanContext
 from crossiqa_edge.errors import ArtefactError, BackendError
 from crossiqa_edge.runtime import devices, engine_cache, tensorrt, tensorrt_rtx
 from crossiqa_edge.runtime.artefact import Artefact
+from crossiqa_edge.runtime.backend import Uploading
 from crossiqa_edge.runtime.devices import Device
 from crossiqa_edge.runtime.select import open_backend
 from crossiqa_edge.runtime.tensorrt import PlanContext
@@ -139,6 +140,16 @@ class TestBackend:
         backend.close()
         with pytest.raises(BackendError, match="closed"):
             backend.infer(views)
+
+    def test_views_are_copied_to_the_device_as_they_would_be_scored(self, orin, library):
+        backend = open_backend(Artefact.open(put(engine_key())))
+        assert isinstance(backend, Uploading)
+        backend.upload(np.zeros((2, 224, 224, 3), np.uint8))
+        with pytest.raises(BackendError, match="uint8"):
+            backend.upload(np.zeros((2, 112, 112, 3), np.uint8))
+        backend.close()
+        with pytest.raises(BackendError, match="closed"):
+            backend.upload(np.zeros((2, 224, 224, 3), np.uint8))
 
     def test_scores_an_engine_file(self, orin, library):
         backend = open_backend(Artefact.open(put(engine_key())))

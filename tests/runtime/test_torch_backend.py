@@ -51,6 +51,14 @@ def test_views_that_are_read_only_or_reversed_are_scored_alike(micro_export, vie
     np.testing.assert_array_equal(backend.infer(reversed_views), backend.infer(reversed_views.copy()))
 
 
+def test_views_are_copied_without_being_scored(micro_export, views):
+    backend = open_backend(Artefact.open(micro_export.weights), "torch")
+    backend._score = None  # as after close: it must not be needed
+    backend.upload(views)
+    with pytest.raises(BackendError, match="views are uint8"):
+        backend.upload(views[..., :1])
+
+
 @pytest.mark.parametrize("module", [torch_backend, torch_compile, torch_kernels])
 def test_a_graph_is_not_for_torch(tiny_onnx, module):
     assert "bare weights" in module.obstacle(Artefact.open(tiny_onnx))
