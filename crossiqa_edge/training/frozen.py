@@ -21,6 +21,7 @@ Values = npt.NDArray[np.float64]
 Features = npt.NDArray[np.float32]  # (N, V, D)
 
 FOLDS = 10
+INNER_SPLITS = 10  # to choose the ridge on, within the pictures that it is fitted to
 CURVE_REPEATS = 10
 FIRST_SIZE = 25  # pictures at the left end of the learning curve; every next size has twice as many
 
@@ -55,7 +56,9 @@ def fit_head(features: Features, quality_set: QualitySet, start: Head, *, seed: 
     gain, shift = _line(start(features).mean(axis=1), opinions)
     rest = opinions - gain * (rows @ start.weights + start.bias) - shift
     samples = [replace(item, score=float(left)) for item, left in zip(quality_set.samples, rest, strict=True)]
-    probe = fit_probe(rows, replace(quality_set, samples=tuple(samples)), seed=seed)
+    probe = fit_probe(
+        rows, replace(quality_set, samples=tuple(samples)), seed=seed, inner_splits=INNER_SPLITS
+    )
     bias = gain * start.bias + shift + probe.offset
     return Head(gain * start.weights + probe.weights, bias, probe.strength)
 

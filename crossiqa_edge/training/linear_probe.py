@@ -46,13 +46,16 @@ class LinearProbe:
         return predicted
 
 
-def fit_probe(features: npt.ArrayLike, quality_set: QualitySet, *, seed: int = 0) -> LinearProbe:
+def fit_probe(
+    features: npt.ArrayLike, quality_set: QualitySet, *, seed: int = 0, inner_splits: int = INNER_SPLITS
+) -> LinearProbe:
     """The probe from ``features`` (N, D) to the opinions of the N samples, ridge chosen inside.
 
     Args:
         features: one row a sample, in the set's order.
         quality_set: samples of at least ``MIN_REFERENCES`` references.
         seed: of the inner splits.
+        inner_splits: how many the strength is chosen on; small sets need more for a steady choice.
 
     Raises:
         InputError: rows and samples differ in number, or a value is not finite.
@@ -64,7 +67,7 @@ def fit_probe(features: npt.ArrayLike, quality_set: QualitySet, *, seed: int = 0
     if not np.isfinite(rows).all():
         raise InputError(f"{quality_set.name}: features that are not finite; check the encoder's weights")
     errors = np.zeros(len(STRENGTHS))
-    for inner in range(INNER_SPLITS):
+    for inner in range(inner_splits):
         train, held_out = split_rows(quality_set, seed=seed + inner)
         for probe_index, probe in enumerate(_ridges(rows[train], opinions[train], STRENGTHS)):
             errors[probe_index] += np.mean((probe(rows[held_out]) - opinions[held_out]) ** 2)
