@@ -2,8 +2,8 @@
 
 Three counters are known: RAPL of x86 processors (Linux powercap), the total energy counter of NVIDIA cards
 (NVML, through the ``nvidia-ml-py`` package where it is installed), and the INA3221 power monitors of
-Jetson boards (hwmon), which give power and are integrated over time by sampling. A machine without any of
-them gives None: energy is never estimated from anything else.
+Jetson boards (hwmon; the sensors that tegrastats prints), which give power and are integrated over time by
+sampling. A machine without any of them gives None: energy is never estimated from anything else.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
+
+from crossiqa_edge.bench.nvml import first_card
 
 _POWERCAP = Path("/sys/class/powercap")
 _HWMON = Path("/sys/class/hwmon")
@@ -101,27 +102,25 @@ class PowerMonitor:
 class Nvml:
     """The first NVIDIA card's own total, in millijoules since the driver was loaded."""
 
-    handle: object
+    library: Any
+    card: Any
     name: str = "NVML"
 
     @classmethod
     def find(cls) -> Nvml | None:
-        if find_spec("pynvml") is None:
+        """The first card, if it counts: those before Volta and a Jetson's do not."""
+        found = first_card()
+        if found is None:
             return None
-        import pynvml
-
+        counter = cls(*found)
         try:
-            pynvml.nvmlInit()
-            counter = cls(pynvml.nvmlDeviceGetHandleByIndex(0))
             counter.joules()
-        except pynvml.NVMLError:
+        except counter.library.NVMLError:
             return None
         return counter
 
     def joules(self) -> float:
-        import pynvml
-
-        return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(self.handle)) / 1e3
+        return float(self.library.nvmlDeviceGetTotalEnergyConsumption(self.card)) / 1e3
 
 
 def find_counter() -> Counter | None:

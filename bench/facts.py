@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from crossiqa_edge.bench.nvml import clocks
 from crossiqa_edge.machine import this_machine
 from crossiqa_edge.version import __version__
 
@@ -50,6 +51,7 @@ def weather(cpu: Path = _CPU) -> dict[str, Any]:
         "clock_mhz": _clock_mhz(),
         "governor": _read(cpu / "cpu0/cpufreq/scaling_governor"),
         "throttle_events": throttle_events(cpu),
+        "gpu": clocks(),
         "load_1min": round(os.getloadavg()[0], 2),
     }
 

@@ -1,8 +1,12 @@
+import sys
 import time
+from importlib import import_module
 
 import pytest
 
-from crossiqa_edge.bench.energy import PowerMonitor, Rapl, metered
+from crossiqa_edge.bench import energy
+from crossiqa_edge.bench.energy import Nvml, PowerMonitor, Rapl, find_counter, metered
+from crossiqa_edge.bench.facts import weather
 
 
 def zone(folder, energy, largest=1000):
@@ -48,3 +52,83 @@ def test_a_power_monitor_is_integrated(tmp_path):
         assert 2.0 <= spent.joules <= 10.0 * (time.perf_counter() - start) + 1.0
     finally:
         monitor.close()
+
+
+NVML = """
+NVML_CLOCK_SM = 1
+counted = [1_000]
+works = True
+
+class NVMLError(Exception):
+    pass
+
+def nvmlInit():
+    pass
+
+def nvmlDeviceGetHandleByIndex(index):
+    return f"card {index}"
+
+def nvmlDeviceGetTotalEnergyConsumption(card):
+    assert card == "card 0"
+    if not works:
+        raise NVMLError("Not Supported")
+    return counted[0]
+
+def nvmlDeviceGetClockInfo(card, kind):
+    if not works:
+        raise NVMLError("Not Supported")
+    return 1980 if kind == NVML_CLOCK_SM else 0
+
+def nvmlDeviceGetCurrentClocksThrottleReasons(card):
+    return 4
+"""
+
+
+@pytest.fixture
+def pynvml(tmp_path, monkeypatch):
+    """A stand-in for NVIDIA's bindings."""
+    (tmp_path / "pynvml.py").write_text(NVML)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "pynvml", raising=False)
+    yield import_module("pynvml")
+    sys.modules.pop("pynvml", None)
+
+
+def test_a_cards_own_total_is_in_millijoules(pynvml):
+    counter = find_counter()  # nearer to the work than a board or a processor
+    assert isinstance(counter, Nvml)
+    with metered(counter) as spent:
+        pynvml.counted[0] += 2_500
+    assert spent.joules == pytest.approx(2.5)
+    assert weather()["gpu"] == {"sm_mhz": 1980, "held_back_by": 4}
+
+
+def test_a_card_that_does_not_count_is_none(pynvml):
+    pynvml.works = False
+    assert Nvml.find() is None
+    assert weather()["gpu"] is None
+
+
+def test_without_a_driver_there_is_no_card(pynvml):
+    def fail():
+        raise pynvml.NVMLError("Driver Not Loaded")
+
+    pynvml.nvmlInit = fail
+    assert Nvml.find() is None
+
+
+@pytest.mark.parametrize("present", ["board", "processor"])
+def test_the_counter_nearest_to_the_work_is_taken(tmp_path, monkeypatch, present):
+    monkeypatch.setattr(energy, "first_card", lambda: None)
+    zone(tmp_path / "powercap" / "intel-rapl:0", 900)
+    folder = tmp_path / "hwmon" / "hwmon0"
+    folder.mkdir(parents=True)
+    for name, text in (("name", "ina3221"), ("in1_input", "5000"), ("curr1_input", "2000")):
+        (folder / name).write_text(text if present == "board" else "other")
+    rapl, board = Rapl.find, PowerMonitor.find
+    monkeypatch.setattr(Rapl, "find", lambda: rapl(tmp_path / "powercap"))
+    monkeypatch.setattr(PowerMonitor, "find", lambda: board(tmp_path / "hwmon"))
+    counter = find_counter()
+    assert counter.name == {"board": "INA3221", "processor": "RAPL"}[present]
+    if present == "board":
+        counter.close()

@@ -52,9 +52,9 @@ def test_rows_may_lie_apart(reader):
 def test_one_buffer_serves_all_that_fit_into_it(reader, cuda):
     large, small = picture(96, 128), picture(48, 64, seed=1)
     first = reader.fetch(on_device(large))
-    made = len(cuda.memory)
+    made = len(cuda.buffers)
     second = reader.fetch(on_device(small))
-    assert len(cuda.memory) == made and np.shares_memory(first, second)
+    assert len(cuda.buffers) == made and np.shares_memory(first, second)
     np.testing.assert_array_equal(second, small)
 
 
