@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -13,7 +14,7 @@ from crossiqa_edge.atomic import atomic_write
 from crossiqa_edge.bench.accuracy_columns import Column, Store
 from crossiqa_edge.bench.accuracy_rows import SCATTER, TYPES, groups
 from crossiqa_edge.bench.accuracy_sets import Corpus
-from crossiqa_edge.bench.figure import png, pyplot
+from crossiqa_edge.bench.figure import png
 from crossiqa_edge.training.evaluation import BANDS
 from crossiqa_edge.training.metrics import srcc
 
@@ -42,9 +43,7 @@ def draw(
 
 def scatter_png(ours: Column, worlds: Sequence[Corpus], store: Store) -> bytes:
     """PNG: a plot for each world, a point for each picture, coloured by the band of its degradation."""
-    figure, grid = pyplot.subplots(
-        1, len(worlds), figsize=(3.6 * len(worlds), 3.6), layout="constrained", squeeze=False, sharey=True
-    )
+    figure, grid = _plots(len(worlds), width=3.6, height=3.6, sharey=True)
     for axes, world in zip(grid[0], worlds, strict=True):
         samples, values = world.test.quality_set.samples, store(ours, world.test)
         opinions = 100 * world.test.quality_set.scores
@@ -67,13 +66,7 @@ def scatter_png(ours: Column, worlds: Sequence[Corpus], store: Store) -> bytes:
 def types_png(columns: Sequence[Column], worlds: Sequence[Corpus], store: Store) -> bytes:
     """PNG: for each world a bar for every type and column, as long as the SRCC within the type."""
     kinds = {world.key: _types(world) for world in worlds}
-    figure, grid = pyplot.subplots(
-        1,
-        len(worlds),
-        figsize=(4.6 * len(worlds), 0.9 + 0.3 * max(map(len, kinds.values()))),
-        layout="constrained",
-        squeeze=False,
-    )
+    figure, grid = _plots(len(worlds), width=4.6, height=0.9 + 0.3 * max(map(len, kinds.values())))
     width = 0.8 / len(columns)
     for axes, world in zip(grid[0], worlds, strict=True):
         places = np.arange(len(kinds[world.key]))
@@ -89,6 +82,15 @@ def types_png(columns: Sequence[Column], worlds: Sequence[Corpus], store: Store)
         axes.set_xlabel("SRCC within the type")
     grid[0][0].legend(frameon=False, fontsize=8, loc="lower left")
     return png(figure)
+
+
+def _plots(count: int, *, width: float, height: float, sharey: bool = False) -> tuple[Any, Any]:
+    """A figure with ``count`` plots in a row, each of so many inches."""
+    from matplotlib import pyplot  # ``figure`` has said what to install where it is absent
+
+    size = (width * count, height)
+    figure, grid = pyplot.subplots(1, count, figsize=size, layout="constrained", squeeze=False, sharey=sharey)
+    return figure, grid
 
 
 def _types(world: Corpus) -> list[str]:

@@ -71,7 +71,8 @@ class Results:
     def group(self, column: str, corpus: str, name: str = OVERALL, **which: str | None) -> Group | None:
         """The figures of one group, None where they were not measured."""
         row = self.agreement(column, corpus, **which)
-        return None if row is None else row["groups"].get(name)
+        found: Group | None = None if row is None else row["groups"].get(name)
+        return found
 
     def ours(self, corpus: str, name: str = OVERALL) -> Group | None:
         """Those of today's model."""
@@ -89,7 +90,8 @@ class Results:
     def set_name(self, corpus: str) -> str:
         """What the test of a corpus is called."""
         row = self.agreement(self.model["column"], corpus, digest=self.model["digest"])
-        return row["set"] if row else corpus
+        name: str = row["set"] if row else corpus
+        return name
 
     def difference(self, peer: str, corpus: str, name: str) -> Group | None:
         """SRCC of today's model less the peer's, with its interval."""
@@ -99,7 +101,8 @@ class Results:
             if (row["digest"], row["peer"], row["corpus"]) == (self.model["digest"], peer, corpus)
             and row["set_digest"] == self._set(corpus)
         ]
-        return found[-1]["groups"].get(name) if found else None
+        figures: Group | None = found[-1]["groups"].get(name) if found else None
+        return figures
 
     def fact(self, kind: str, column: str | None = None, digest: str | None = None) -> Row | None:
         """The last row of another kind; about one column, of one digest, where they are given."""
@@ -135,4 +138,5 @@ class Results:
             for row in self._agreements("model")
             if (row["digest"], row["corpus"]) == (self.model["digest"], corpus)
         ]
-        return found[-1]["set_digest"] if found else None
+        digest: str | None = found[-1]["set_digest"] if found else None
+        return digest

@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timezone
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,9 +98,9 @@ def groups(samples: Sequence[Sample]) -> dict[str, Callable[[Sample], bool]]:
         chosen[CLASSICAL] = lambda item: item.distortion in _CLASSICAL
     for band in BANDS:
         if any(item.band == band for item in samples):
-            chosen[band] = lambda item, band=band: item.band == band  # type: ignore[misc]
+            chosen[band] = partial(_is_in_band, band)
     for kind in types:
-        chosen[kind] = lambda item, kind=kind: item.distortion == kind  # type: ignore[misc]
+        chosen[kind] = partial(_is_of_type, kind)
     return chosen
 
 
@@ -172,6 +173,14 @@ def _counts(pictures: Pictures) -> Counts:
 
 def _rows(samples: Sequence[Sample], keep: Callable[[Sample], bool]) -> np.ndarray[Any, np.dtype[np.intp]]:
     return np.array([index for index, item in enumerate(samples) if keep(item)], np.intp)
+
+
+def _is_in_band(band: str, item: Sample) -> bool:
+    return item.band == band
+
+
+def _is_of_type(kind: str, item: Sample) -> bool:
+    return item.distortion == kind
 
 
 def _clear_order(part: Part) -> LevelOrder:

@@ -1,7 +1,8 @@
 """The pictures that docs/accuracy.md is measured on: what fine-tuning held out, and what probes learn from.
 
 One folder has all: ``photos/`` (pristine photographs), ``kodak/`` and ``opinions/`` (TID2013's), ``livec/``
-(authentic photographs with ``labels.csv``) and ``clips/``. What is held out is what the recipes hold out.
+(authentic photographs with ``labels.csv``) and ``clips/``. What is held out is what fine-tuning holds out:
+all packaged recipes agree on it, so one of them is asked.
 """
 
 from __future__ import annotations
@@ -16,19 +17,16 @@ from pathlib import Path
 import numpy as np
 
 from crossiqa_edge.data.datasets.base import QualitySet, Sample
-from crossiqa_edge.data.datasets.catalogue import open_set
 from crossiqa_edge.data.datasets.population import photographs
-from crossiqa_edge.data.datasets.splits import split_by_reference
 from crossiqa_edge.data.datasets.tid_crops import tid_reference
 from crossiqa_edge.imaging.decode import decode
 from crossiqa_edge.imaging.sampling import Frame
+from crossiqa_edge.training.mix import split_source
 from crossiqa_edge.training.pictures import PictureCache
+from crossiqa_edge.training.recipe import FinetuneRecipe, load_recipe
 
-SEED = 0  # of the packaged recipes, as are the shares held out
-POPULATION_HELD_OUT = 0.1
-AUTHENTIC_HELD_OUT = 0.2
-TID_HELD_OUT = ("kodim13", "kodim14", "kodim15", "kodim16")
-AUTHENTIC = "LIVE-itW (900 of 1,162)"
+RECIPE = "nano-finish"
+SEED = 0  # of the pictures that probes learn from
 
 TEST_PHOTOGRAPHS = 6
 PROBE_PICTURES = 600
@@ -84,45 +82,50 @@ def corpora(data: str | os.PathLike[str], cache: str | os.PathLike[str]) -> tupl
     return (_tid(root, cache), _population(root / "photos", cache), _authentic(root / "livec", cache))
 
 
+def held_out(data: str, root: Path) -> tuple[QualitySet, QualitySet]:
+    """What fine-tuning trains on of a set, and what it does not."""
+    recipe = load_recipe(FinetuneRecipe, RECIPE)
+    source = next(source for source in recipe.sources if source.data == data)
+    training, held = split_source(source, root, recipe)
+    assert held is not None
+    return training, held
+
+
 def _tid(root: Path, cache: str | os.PathLike[str]) -> Corpus:
-    whole = open_set("tid-kodak", root)
-    training = whole.where(lambda item: item.reference not in TID_HELD_OUT)
-    test = whole.where(lambda item: item.reference in TID_HELD_OUT)
+    training, test = held_out("tid-kodak", root)
     kodak = root / "kodak" if (root / "kodak").is_dir() else root
     return Corpus(
         "tid",
-        Pictures(_cached(training, f"{whole.name}, references 1 to 12", whole.name, cache)),
+        Pictures(_cached(training, f"{test.name}, references 1 to 12", test.name, cache)),
         Pictures(
-            _cached(test, f"{whole.name}, references 13 to 16", f"{whole.name} held out", cache),
+            _cached(test, f"{test.name}, references 13 to 16", f"{test.name} held out", cache),
             lambda item: tid_reference(decode(kodak / f"{item.reference}.png"), int(item.reference[-2:])),
         ),
     )
 
 
 def _population(folder: Path, cache: str | os.PathLike[str]) -> Corpus:
-    whole = open_set("population", folder)
-    training, held_out = split_by_reference(whole, (1 - POPULATION_HELD_OUT, POPULATION_HELD_OUT), seed=SEED)
-    references = sorted({item.reference for item in held_out.samples})
+    training, held = held_out("population", folder)
+    references = sorted({item.reference for item in held.samples})
     kept = set(references[:: max(1, len(references) // TEST_PHOTOGRAPHS)][:TEST_PHOTOGRAPHS])
-    test = held_out.where(lambda item: item.reference in kept)
+    test = held.where(lambda item: item.reference in kept)
     order = np.random.default_rng(SEED).permutation(len(training))[:PROBE_PICTURES]
     for_probes = replace(training, samples=tuple(training.samples[i] for i in sorted(order)))
     paths = {path.relative_to(folder).with_suffix("").as_posix(): path for path in photographs(folder)}
-    name = f"{whole.name}, {len(kept)} held-out photographs"
+    name = f"{test.name}, {len(kept)} held-out photographs"
     return Corpus(
         "population",
-        Pictures(_cached(for_probes, f"{whole.name}, training photographs", "population for probes", cache)),
+        Pictures(_cached(for_probes, f"{test.name}, training photographs", "population for probes", cache)),
         Pictures(_cached(test, name, "population test", cache), lambda item: decode(paths[item.reference])),
     )
 
 
 def _authentic(folder: Path, cache: str | os.PathLike[str]) -> Corpus:
-    whole = replace(open_set("folder", folder), name=AUTHENTIC)
-    training, test = split_by_reference(whole, (1 - AUTHENTIC_HELD_OUT, AUTHENTIC_HELD_OUT), seed=SEED)
+    training, test = held_out("folder", folder)
     return Corpus(
         "authentic",
-        Pictures(_cached(training, f"{AUTHENTIC}, {len(training)} for training", AUTHENTIC, cache)),
-        Pictures(_cached(test, f"{AUTHENTIC}, {len(test)} held out", f"{AUTHENTIC} held out", cache)),
+        Pictures(_cached(training, f"{test.name}, {len(training)} for training", test.name, cache)),
+        Pictures(_cached(test, f"{test.name}, {len(test)} held out", f"{test.name} held out", cache)),
     )
 
 

@@ -6,11 +6,12 @@ import itertools
 
 from crossiqa_edge.bench.accuracy_bars import Loss
 from crossiqa_edge.bench.accuracy_results import BANDS, CORPORA, Group, Results
-from crossiqa_edge.bench.accuracy_rows import CLASSICAL, OVERALL, share
+from crossiqa_edge.bench.accuracy_rows import CLASSICAL, OVERALL, Row, share
 from crossiqa_edge.bench.tables import Cells
 
 ENCODERS = ("random init", "pretext alone", "fine-tuned")
 _NONE = "–"
+_REBUILT = ("crossed", "straight", "nearer")
 _SHORT = {"tid": "TID2013-Kodak (rebuilt)", "population": "population MOS", "authentic": "LIVE-itW"}
 
 
@@ -18,7 +19,7 @@ def overview_cells(results: Results) -> list[Cells]:
     """SRCC overall and by band on every corpus, and PLCC overall: today's model, peers, yardsticks."""
     others = [*results.names("peer"), *results.names("full reference")]
     header: Cells = ("set", "group", "n", results.model["column"], "95 % interval", *others)
-    lines = []
+    lines: list[Cells] = []
     for corpus in CORPORA:
         for name in (OVERALL, CLASSICAL, *BANDS):
             ours = results.ours(corpus, name)
@@ -42,7 +43,7 @@ def type_cells(results: Results, corpus: str) -> list[Cells]:
         *("ours less the best of them", ""),
         *yardsticks,
     )
-    lines = []
+    lines: list[Cells] = []
     for name in results.types(corpus):
         ours = results.ours(corpus, name)
         if ours is None:
@@ -95,7 +96,7 @@ def precision_cells(results: Results) -> list[Cells]:
     """SRCC of today's model in every precision, and what is lost against float32."""
     rows = results.precisions
     header: Cells = ("set", results.model["column"], *(f"{row['column']} (less)" for row in rows))
-    lines = []
+    lines: list[Cells] = []
     for corpus in CORPORA:
         ours = results.ours(corpus)
         theirs = [results.group(row["column"], corpus, digest=row["digest"]) for row in rows]
@@ -113,7 +114,7 @@ def order_cells(results: Results) -> list[Cells]:
     """Share of the series of five levels that are in perfect order."""
     others = [*results.names("peer"), *results.names("full reference")]
     header: Cells = ("set", "series", results.model["column"], *others)
-    lines = []
+    lines: list[Cells] = []
     for corpus in ("tid", "population"):
         ours = results.ours(corpus)
         if ours is None:
@@ -140,11 +141,9 @@ def reconstruction_cells(results: Results) -> list[Cells]:
     if row is None:
         return [("not measured",)]
     header: Cells = ("degradation", "crossed, dB", "straight, dB", "nearer to its target")
-    lines = [
-        (_words(name), f"{found['crossed']:.1f}", f"{found['straight']:.1f}", f"{found['nearer']:.0%}")
-        for name, found in row["types"].items()
-    ]
-    return [header, *lines]
+    types = row["types"]
+    mean = {key: sum(found[key] for found in types.values()) / len(types) for key in _REBUILT}
+    return [header, *(_rebuilt(_words(name), found) for name, found in types.items()), _rebuilt("all", mean)]
 
 
 def before_cells(results: Results) -> list[Cells]:
@@ -153,7 +152,7 @@ def before_cells(results: Results) -> list[Cells]:
     if before is None:
         return []
     header: Cells = ("set", "group", f"before ({before['digest']})", f"now ({results.model['digest']})")
-    lines = []
+    lines: list[Cells] = []
     for corpus in CORPORA:
         for name in (OVERALL, *BANDS):
             now = results.ours(corpus, name)
@@ -207,10 +206,15 @@ def _clip(name: str, scores: list[float]) -> Cells:
     return (name, *(f"{score:.1f}" for score in scores), "yes" if falls else "no")
 
 
-def _splits(row: dict[str, object] | None) -> str:
+def _rebuilt(words: str, found: dict[str, float]) -> Cells:
+    crossed, straight, nearer = (found[key] for key in _REBUILT)
+    return (words, f"{crossed:.1f}", f"{straight:.1f}", f"{nearer:.0%}")
+
+
+def _splits(row: Row | None) -> str:
     if row is None:
         return _NONE
-    low, high = row["quartiles"]  # type: ignore[misc]
+    low, high = row["quartiles"]
     return f"{row['srcc']:.3f} (quartiles {low:.2f} {high:.2f})"
 
 

@@ -1,0 +1,77 @@
+"""What is judged is what fine-tuning held out: held to the packaged recipes themselves."""
+
+import pytest
+from PIL import Image
+
+pytest.importorskip("timm", reason="the recipes' mix needs the train extra")
+
+from crossiqa_edge.bench import accuracy_sets
+from crossiqa_edge.imaging.testpattern import photo_like
+from crossiqa_edge.training.mix import split_source
+from crossiqa_edge.training.recipe import FinetuneRecipe, load_recipe, packaged_recipes
+
+RECIPES = [name for name in packaged_recipes() if "pretrain" not in name]
+
+
+def held_out(data, root):
+    """References that packaged recipes hold out of a set, recipe by recipe."""
+    for name in RECIPES:
+        recipe = load_recipe(FinetuneRecipe, name)
+        for source in recipe.sources:
+            if source.data == data and source.place in ("", source.data):
+                _, held = split_source(source, root, recipe)
+                yield {item.reference for item in held.samples}
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    monkeypatch.setattr(accuracy_sets, "PROBE_PICTURES", 20)
+    monkeypatch.setattr(accuracy_sets, "TEST_PHOTOGRAPHS", 2)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for index in range(30):
+        Image.fromarray(photo_like(index, 48, 48)).save(folder / f"{index:02d}.png")
+    return folder
+
+
+def references(pictures):
+    return {item.reference for item in pictures.quality_set.samples}
+
+
+def test_population_is_judged_on_photographs_that_every_recipe_holds_out(photos, tmp_path):
+    found = accuracy_sets._population(photos, tmp_path / "cache")
+    held = list(held_out("population", photos))
+    assert held
+    for kept in held:
+        assert references(found.test) <= kept
+        assert not references(found.training) & kept
+    assert len(found.test.quality_set) == 2 * 125
+    assert len(found.training.quality_set) == 20
+    sample = found.test.quality_set.samples[0]
+    assert sample.load().shape == found.test.original(sample).shape == (48, 48, 3)
+
+
+def test_authentic_pictures_are_those_that_every_recipe_holds_out(tmp_path):
+    folder = tmp_path / "livec"
+    folder.mkdir()
+    for index in range(20):
+        Image.new("RGB", (40, 40), (index, 0, 0)).save(folder / f"{index}.png")
+    lines = ["file,mos", *(f"{index}.png,{index}" for index in range(20))]
+    (folder / "labels.csv").write_text("\n".join(lines))
+    found = accuracy_sets._authentic(folder, tmp_path / "cache")
+    held = list(held_out("folder", folder))
+    assert held
+    assert all(references(found.test) == kept for kept in held)
+    assert references(found.training) == {f"{index}.png" for index in range(20)} - references(found.test)
+    for item in found.test.quality_set.samples:  # the cache gives each its own picture
+        assert item.load()[0, 0, 0] == int(item.reference.removesuffix(".png"))
+
+
+def test_recipes_agree_on_the_references_of_tid2013():
+    named = {
+        source.hold_out_references
+        for name in RECIPES
+        for source in load_recipe(FinetuneRecipe, name).sources
+        if source.data == "tid-kodak"
+    }
+    assert named == {("kodim13", "kodim14", "kodim15", "kodim16")}
