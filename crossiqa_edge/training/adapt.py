@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -224,15 +225,7 @@ def _card(
         reference_set=told,
         reference_scores=reference_quantiles(judged.scores),
         training_data=(*card.training_data, f"{told} (head alone, encoder frozen)"),
-        accuracy={
-            f"{quality_set.name}, {FOLDS} folds": {
-                "SRCC": round(judged.fitted.srcc, 4),
-                "PLCC": round(judged.fitted.plcc, 4),
-                "SRCC of the start": round(judged.start.srcc, 4),
-                "interval coverage": round(judged.coverage, 4),
-                "pictures": len(quality_set),
-            }
-        },
+        accuracy={f"{quality_set.name}, {FOLDS} folds": _figures(judged)},
         recipe={
             **card.recipe,
             "own data": {
@@ -246,3 +239,15 @@ def _card(
         acceptance={},
         quantisation={},
     )
+
+
+def _figures(judged: Judged) -> dict[str, float]:
+    """For the card, which has no place for figures that do not exist."""
+    figures = {
+        "SRCC": judged.fitted.srcc,
+        "PLCC": judged.fitted.plcc,
+        "SRCC of the start": judged.start.srcc,
+        "interval coverage": judged.coverage,
+    }
+    kept = {name: round(value, 4) for name, value in figures.items() if not math.isnan(value)}
+    return {**kept, "pictures": len(judged.scores)}

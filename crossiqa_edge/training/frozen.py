@@ -15,7 +15,7 @@ import numpy.typing as npt
 from crossiqa_edge.data.datasets.base import QualitySet
 from crossiqa_edge.data.datasets.splits import split_by_reference
 from crossiqa_edge.training.linear_probe import fit_probe, split_rows
-from crossiqa_edge.training.metrics import srcc
+from crossiqa_edge.training.metrics import json_number, srcc
 
 Values = npt.NDArray[np.float64]
 Features = npt.NDArray[np.float32]  # (N, V, D)
@@ -98,14 +98,14 @@ class LearningCurve:
         return middle
 
     def to_dict(self) -> dict[str, object]:
-        """JSON-ready values to four decimals."""
+        """JSON-ready values to four decimals; a correlation that does not exist is None."""
         low, high = np.quantile(self.srcc, (0.25, 0.75), axis=0)
         return {
             "repeats": len(self.srcc),
             "pictures": list(self.sizes),
-            "srcc_median": np.round(self.median, 4).tolist(),
-            "srcc_quartiles": np.round(np.stack([low, high], axis=1), 4).tolist(),
-            "start_srcc_median": round(float(np.median(self.start)), 4),
+            "srcc_median": [json_number(value) for value in self.median],
+            "srcc_quartiles": [[json_number(a), json_number(b)] for a, b in zip(low, high, strict=True)],
+            "start_srcc_median": json_number(float(np.median(self.start))),
         }
 
 

@@ -33,7 +33,8 @@ def curve_png(curve: LearningCurve, data: str, start: str) -> bytes:
     axes.fill_between(curve.sizes, low, high, alpha=0.2, linewidth=0, label="quartiles")
     axes.plot(curve.sizes, curve.median, marker="o", label=f"new head, median of {len(curve.srcc)} splits")
     before = float(np.median(curve.start))
-    axes.axhline(before, color="black", linestyle=":", label=f"{start} as it was, {before:.3f}")
+    if np.isfinite(before):
+        axes.axhline(before, color="black", linestyle=":", label=f"{start} as it was, {before:.3f}")
     axes.set_xscale("log")
     axes.set_xticks(curve.sizes, [str(size) for size in curve.sizes])
     axes.minorticks_off()

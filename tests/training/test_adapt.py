@@ -83,7 +83,9 @@ def test_the_card_says_how_it_was_made(adapted: Adapted) -> None:
     assert card.name == "micro-mine"
     assert card.training_data[-1] == "mine, 60 pictures (head alone, encoder frozen)"
     assert list(card.accuracy) == ["mine, 10 folds"]  # the start's own figures hold no more
+    assert set(card.accuracy["mine, 10 folds"]) == {"SRCC", "PLCC", "interval coverage", "pictures"}
     assert card.accuracy["mine, 10 folds"]["pictures"] == 60
+    json.dumps(json.loads(card.to_json()), allow_nan=False)
     own = card.recipe["own data"]
     assert (own["encoder"], own["scale"], own["start"][:6]) == ("frozen", [1.0, 5.0], "micro@")
     assert own["learning_curve"]["pictures"] == [25, 48]
