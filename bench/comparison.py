@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from crossiqa_edge.bench.rows import Row, point_key
 from crossiqa_edge.errors import InputError
 
+TELLING = 0.1  # a difference that somebody who chooses between two points would care about
+
 
 @dataclass(frozen=True)
 class Change:
@@ -29,9 +31,14 @@ class Change:
 
     @property
     def verdict(self) -> str:
-        """``slower``, ``faster``, or ``same`` where the interval holds 1: no difference was shown."""
+        """``slower`` or ``faster``; where the interval holds 1, ``same``, or ``undecided`` if it is too wide.
+
+        ``same`` means that a difference of ``TELLING`` would have shown.
+        """
         low, high = self.interval
-        return "slower" if low > 1.0 else "faster" if high < 1.0 else "same"
+        if low > 1.0 or high < 1.0:
+            return "slower" if low > 1.0 else "faster"
+        return "same" if low > 1.0 - TELLING and high < 1.0 + TELLING else "undecided"
 
 
 def compare_runs(before: Sequence[Row], after: Sequence[Row]) -> list[Change]:

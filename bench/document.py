@@ -33,7 +33,8 @@ it tells whether a precision or backend loses ranks. How good a model is: [accur
 {picture}
 ## Twice on the same machine
 
-The same points measured a second time, relative to the calibration loop of each run:
+The same points measured a second time, relative to the calibration loop of each run. "Same": no difference,
+and one of a tenth would have shown; "undecided": no difference, but too noisy for that.
 
 {again}
 

@@ -19,7 +19,7 @@ from crossiqa_edge.bench.facts import facts, weather
 from crossiqa_edge.bench.point import Point
 from crossiqa_edge.bench.probe import Judged, digest, input_files
 from crossiqa_edge.bench.rows import FORMAT, Row
-from crossiqa_edge.bench.timing import Timing, interleave
+from crossiqa_edge.bench.timing import Timing, interleave, not_told_apart
 from crossiqa_edge.imaging.decode import decode
 from crossiqa_edge.imaging.sampling import sample
 from crossiqa_edge.runtime.backend import Scores
@@ -97,6 +97,9 @@ def measure(
     before = weather()
     timings = interleave({CALIBRATION: calibration_loop(), **calls}, seconds=seconds, rounds=rounds)
     run["weather"] = {"before": before, "after": weather()}
+    run["not_told_apart"] = not_told_apart(
+        {name: timings[name] for name in calls}, {name: call.batch for name, call in calls.items()}
+    )
     counter = find_counter()
     accuracies: dict[tuple[str, str, str, int], dict[str, Any]] = {}
     rows = []

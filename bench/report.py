@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
 from string import Template
@@ -60,7 +60,14 @@ def _page(rows: Sequence[Row], picture: bytes) -> str:
 
 def _stage_cells(rows: Sequence[Row]) -> list[Cells]:
     stages = [f"{words}, ms a picture" for words in _STAGES.values()]
-    header: Cells = ("point", *stages, "peak device MB", "energy, mJ a picture", *map(str.upper, _AGREEMENT))
+    header: Cells = (
+        "point",
+        *stages,
+        "longest",
+        "peak device MB",
+        "energy, mJ a picture",
+        *map(str.upper, _AGREEMENT),
+    )
     return [header, *map(_stages, rows)]
 
 
@@ -69,10 +76,18 @@ def _stages(row: Row) -> Cells:
     return (
         f"{row['model']} {row['precision']} {row['backend']} batch {row['batch']} {row['sampling']}",
         *(_figure(row["stages_ms"].get(name), 3) for name in _STAGES),
+        _longest(row["stages_ms"]),
         _figure((row["cold"] or {}).get("peak_device_mb"), 0),
         "no counter here" if energy is None else f"{energy:.1f} ({row['energy_counter']})",
         *map(_figure, (row["accuracy"][name] for name in _AGREEMENT)),
     )
+
+
+def _longest(stages: Mapping[str, float | None]) -> str:
+    """The stage that limits, with its share of the work."""
+    beside = {name: ms for name, ms in stages.items() if ms is not None and name != "host_to_device"}
+    name = max(beside, key=lambda stage: beside[stage])
+    return f"{name}, {beside[name] / sum(beside.values()):.0%}"
 
 
 def _figure(value: float | None, digits: int = 4) -> str:

@@ -1,10 +1,11 @@
 """How near a model comes to what the machine can do: operations and bytes from the graph, peaks measured.
 
-Operations are counted from the shapes in the ONNX graph, two for each multiply-add of a matrix product or
-convolution; all else is at most a few percent and left out. Bytes are the least that must move once per
-inference: every weight, and input and output of every matrix product, as if nothing but those left the
-caches. The peaks are what this machine really does in the same run, a large float32 matrix product through
-the same runtime and a copy of an array beyond all caches, not what its data sheet promises.
+Operations are counted from the shapes in the ONNX graph, two for each multiply-add of a matrix product (our
+graphs have no convolution); all else is at most a few percent and left out. Bytes are the least that must
+move once per inference: every weight, and input and output of every matrix product, as if nothing but those
+left the caches. The peaks are what this machine really does in the same run, not what its data sheet
+promises: on a CPU a large float32 matrix product through onnxruntime, on a GPU one in float16 through torch,
+and a copy of an array beyond all caches.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from crossiqa_edge.errors import ArtefactError, MissingDependencyError
+from crossiqa_edge.errors import ArtefactError, BackendError, MissingDependencyError
 
 try:
     import onnx
@@ -52,10 +53,15 @@ class Work:
 
 @dataclass(frozen=True)
 class Peak:
-    """What the machine did: operations a second of a large product, bytes a second of a copy."""
+    """What the machine did: operations a second of a large product, bytes a second of a copy.
+
+    Attributes:
+        product: what was multiplied, and where, in words.
+    """
 
     flops: float
     bandwidth: float
+    product: str = "float32 product"
 
     def attainable(self, intensity: float) -> float:
         """Operations a second at ``intensity`` operations a byte: the roofline (Williams et al., 2009)."""
@@ -111,20 +117,36 @@ def quantised_flops(path: Path) -> int:
     )
 
 
-def measure_peak(threads: int | None = None) -> Peak:
-    """Peaks of this machine, each the best of about a second of repeats."""
-    return Peak(gemm_flops(threads), copy_bandwidth())
+def measure_peak(device: str = "cpu") -> Peak:
+    """Peaks of this machine's CPU, each the best of about a second of repeats, or of its GPU.
+
+    Args:
+        device: as backends say it; all but ``cpu`` means the GPU.
+
+    Raises:
+        BackendError: the GPU's are asked for and torch sees none.
+    """
+    return Peak(gemm_flops(), copy_bandwidth()) if device == "cpu" else gpu_peak()
 
 
-def gemm_flops(threads: int | None = None, side: int = _GEMM_SIDE) -> float:
+def gpu_peak() -> Peak:
+    """Peaks of the GPU by its own events; a float16 product on tensor cores, whatever the precision."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise BackendError("the roof of a GPU is measured with torch, which sees no CUDA device here")
+    from crossiqa_edge.bench.gpu_timing import CudaTimer
+    from crossiqa_edge.bench.kernels import measure_roof
+
+    return Peak(*measure_roof(CudaTimer(), "cuda"), product="float16 product")
+
+
+def gemm_flops(side: int = _GEMM_SIDE) -> float:
     """Operations a second of a float32 product of two square matrices by onnxruntime."""
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    if threads is not None:
-        options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(
-        _product(side).SerializeToString(), options, providers=["CPUExecutionProvider"]
+        _product(side).SerializeToString(), providers=["CPUExecutionProvider"]
     )
     left = np.random.default_rng(0).standard_normal((side, side), dtype=np.float32)
     return 2 * side**3 / _best(lambda: session.run(None, {"a": left}))
@@ -145,7 +167,7 @@ def place(work: Work, peak: Peak, views: int, milliseconds: float) -> Reached:
     bound = "arithmetic" if attainable == peak.flops else "memory"
     limit = (
         f"{bound}: at {intensity:.0f} operations a byte the roof is {attainable / 1e9:.0f} GFLOP/s "
-        f"({'the product' if bound == 'arithmetic' else 'the copy'} measured here)"
+        f"(the {peak.product if bound == 'arithmetic' else 'copy'} measured here)"
     )
     return Reached(reached, reached / attainable, limit)
 

@@ -27,11 +27,11 @@ _HEADER: Cells = (
 
 
 def measure_roofline(opened: Mapping[Point, Scorer], seconds: float) -> list[Cells]:
-    """Header and a line for each open point, all timed in turns."""
+    """Header and a line for each open point of one backend, all timed in turns."""
     timings = interleave(
         {str(point): _inference(scorer, point.batch) for point, scorer in opened.items()}, seconds=seconds
     )
-    peak = measure_peak()
+    peak = measure_peak(next(iter(opened.values())).backend.device)
     return [
         _HEADER,
         *(_line(point, scorer, peak, timings[str(point)].median) for point, scorer in opened.items()),

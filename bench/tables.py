@@ -40,8 +40,14 @@ def caption(rows: Sequence[Row]) -> str:
         f"{libraries}; crossiqa-edge {row['package']} at {row['commit'] or 'no commit'}; {row['made']}. "
         f"Accuracy on {sets} pictures. Latency is of a whole call, from the bytes of JPEG files "
         f"({row['input']['pictures']} in turn) to scores; ms a picture is the median call over its batch. "
-        f"Calibration loop {row['calibration_ms']:.2f} ms."
+        f"Calibration loop {row['calibration_ms']:.2f} ms.{_noise(row)}"
     )
+
+
+def _noise(row: Row) -> str:
+    """Which neighbours in milliseconds a picture the run was too noisy to tell apart; nothing if none."""
+    pairs = "; ".join(f"{first} and {second}" for first, second in row.get("not_told_apart", ()))
+    return f" Too noisy to tell apart, a picture: {pairs}." if pairs else ""
 
 
 def markdown(cells: Sequence[Cells]) -> str:

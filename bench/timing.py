@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from time import perf_counter
 
 import numpy as np
@@ -92,6 +93,24 @@ def compare(first: Timing, second: Timing) -> Comparison:
     generator = np.random.default_rng(0)
     chosen = generator.integers(len(ratios), size=(_RESAMPLES, len(ratios)))
     return Comparison(float(np.median(ratios)), _central(np.median(ratios[chosen], axis=1)))
+
+
+def not_told_apart(timings: Mapping[str, Timing], pieces: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Neighbours in the order of time a piece whose difference is within the noise, the faster one first.
+
+    Args:
+        timings: candidates that took turns.
+        pieces: how many pieces of work each one's call holds.
+    """
+    by_piece = {
+        name: Timing(tuple(part / pieces[name] for part in timing.rounds)) for name, timing in timings.items()
+    }
+    ranked = sorted(by_piece, key=lambda name: by_piece[name].median)
+    return [
+        (first, second)
+        for first, second in pairwise(ranked)
+        if compare(by_piece[second], by_piece[first]).verdict == "undecided"
+    ]
 
 
 def interleave(

@@ -156,7 +156,8 @@ def compare(before: Path, after: Path, fail_slower: bool, fail_srcc: float | Non
     """Compare the last runs of two result files, point by point.
 
     Times are relative to a calibration loop measured in each run, so the two may come from different
-    machines of one kind. A difference within the noise is called the same.
+    machines of one kind. Where no difference shows, two are called the same, or undecided if the runs were
+    too noisy for one of a tenth to show.
     """
     from crossiqa_edge.bench.comparison import compare_runs
     from crossiqa_edge.bench.rows import latest_run, read

@@ -36,6 +36,7 @@ def test_a_gpu_tells_its_copies_and_its_memory(tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert "<td>0.123</td>" in page
     assert "<td>42</td>" in page
+    assert "<td>infer, 70%</td>" in page  # the stage that limits
 
 
 def test_markdown_names_the_machine_and_marks_the_front():
@@ -44,3 +45,11 @@ def test_markdown_names_the_machine_and_marks_the_front():
     assert lines[2].rstrip("| ").endswith("front")
     assert "front" not in lines[3]
     assert "A CPU, 2 cores (AVX2)" in lines[-1]
+
+
+def test_the_caption_names_what_noise_hid():
+    noisy = row("nano", 5, 0.6, not_told_apart=[["nano a batch 1", "nano b batch 1"]])
+    assert "Too noisy to tell apart, a picture: nano a batch 1 and nano b batch 1." in report_markdown(
+        [noisy]
+    )
+    assert "noisy" not in report_markdown([row("nano", 5, 0.6)])

@@ -19,6 +19,8 @@ def test_a_slower_point_is_found():
 
 def test_noise_decides_nothing():
     (change,) = compare_runs([row(p50=10, interval=(9, 11))], [row(p50=10.5, interval=(9.4, 11.6))])
+    assert change.verdict == "undecided"
+    (change,) = compare_runs([row(p50=10, interval=(9.9, 10.1))], [row(p50=10.1, interval=(9.9, 10.3))])
     assert change.verdict == "same"
 
 

@@ -3,8 +3,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from crossiqa_edge.bench.roofline import Peak, Work, copy_bandwidth, count, gemm_flops, place
-from crossiqa_edge.errors import ArtefactError
+from crossiqa_edge.bench.roofline import Peak, Work, copy_bandwidth, count, gemm_flops, measure_peak, place
+from crossiqa_edge.errors import ArtefactError, BackendError
 from crossiqa_edge.model.family import family_size
 from crossiqa_edge.weights import find
 
@@ -71,6 +71,25 @@ def test_weights_are_read_once_a_batch():
     work = Work(flops=100, weight_bytes=90, activation_bytes=10)
     assert work.intensity(1) == pytest.approx(1.0)
     assert work.intensity(10) == pytest.approx(1000 / 190)
+
+
+def test_the_roof_of_a_gpu_is_measured_on_the_gpu(monkeypatch):
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("triton", reason="the kernels' bench needs Triton")
+    from crossiqa_edge.bench import gpu_timing, kernels
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(gpu_timing, "CudaTimer", lambda: "timer")
+    monkeypatch.setattr(
+        kernels, "measure_roof", lambda timer, device: {("timer", "cuda"): (9e13, 2e12)}[timer, device]
+    )
+    peak = measure_peak("NVIDIA H100")
+    assert (peak.flops, peak.bandwidth) == (9e13, 2e12)
+    work = Work(flops=1_000_000, weight_bytes=0, activation_bytes=1_000)
+    assert "float16 product" in place(work, peak, views=1, milliseconds=1.0).limit
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(BackendError, match="sees no CUDA device"):
+        measure_peak("cuda")
 
 
 def test_peaks_are_measured():

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from crossiqa_edge.bench.timing import Timing, compare, interleave
+from crossiqa_edge.bench.timing import Timing, compare, interleave, not_told_apart
 
 
 class FakeClock:
@@ -119,6 +119,18 @@ def test_a_difference_below_the_noise_is_undecided():
         for mean, row in zip((10.0, 10.1), weather, strict=True)
     )
     assert compare(second, first).verdict == "undecided"
+
+
+def test_neighbours_that_noise_hides_are_named_by_their_time_a_piece():
+    clock, generator = FakeClock(), np.random.default_rng(4)
+    candidates = {
+        "two at once": clock.candidate(noisy(generator, 20.0, 1.0)),  # 10 ms a piece
+        "one": clock.candidate(noisy(generator, 10.0, 1.0)),
+        "slow": clock.candidate(noisy(generator, 15.0, 1.0)),
+    }
+    timings = interleave(candidates, seconds=5, clock=clock)
+    (pair,) = not_told_apart(timings, {"two at once": 2, "one": 1, "slow": 1})
+    assert set(pair) == {"one", "two at once"}
 
 
 def test_the_interval_knows_that_calls_of_a_round_belong_together():

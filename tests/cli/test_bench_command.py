@@ -33,10 +33,11 @@ def test_a_run_is_kept_and_can_be_shown_again(crossiqa, measured, tmp_path):
     assert crossiqa("bench", "report", measured, "--markdown").out.startswith("| model |")
 
 
-def test_a_run_compared_with_itself_is_the_same(crossiqa, measured):
+def test_a_run_compared_with_itself_has_not_changed(crossiqa, measured):
     done = crossiqa("bench", "compare", measured, measured, "--fail-slower", "--fail-srcc", 0)
     assert done.code == 0
-    assert "same" in done.out
+    assert " 1.000 " in done.out
+    assert "slower" not in done.out
 
 
 def test_a_regression_fails(crossiqa, measured, tmp_path):
