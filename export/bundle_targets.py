@@ -12,7 +12,7 @@ _PYTHON_310_ARM = (
     "numpy==2.2.6",
     "pillow==12.3.0",
     "onnxruntime==1.23.2",
-    "av==16.1.0",
+    "av==17.1.0",
     "click==8.3.1",
     "rich==15.0.0",
     "onnx==1.21.0",

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import av
+from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.error import FFmpegError
 
 from crossiqa_edge.errors import ConfigError, InputError
 from crossiqa_edge.video import v4l2
 from crossiqa_edge.video.address import Address
 from crossiqa_edge.video.redact import redact
-
-if int(av.__version__.split(".")[0]) < 13:  # PyAV 12 lets FFmpeg print, and URLs are among what it prints
-    av.logging.set_level(av.logging.PANIC)
 
 SOFTWARE, AUTO = "software", "auto"
 # What `auto` tries: device type of FFmpeg, and a file that is there when the device may be.
@@ -105,8 +103,6 @@ def _attempt(address: Address, timeout: float, device: str | None, why: str) -> 
     limits = (timeout, timeout)
     try:
         if device is not None and device != v4l2.V4L2:
-            from av.codec.hwaccel import HWAccel
-
             more["hwaccel"] = HWAccel(device, allow_software_fallback=False)
         if address.opened is not None:
             more["buffer_size"] = _PIPE_BUFFER
@@ -154,10 +150,6 @@ def _choice(hardware: str) -> tuple[str | None, str]:
 
 
 def _offered() -> set[str]:
-    """What this PyAV was built with; no device types before PyAV 14, which brought them."""
+    """What this PyAV was built with."""
     codecs = {v4l2.V4L2} if v4l2.offered() else set()
-    try:
-        from av.codec.hwaccel import hwdevices_available
-    except ImportError:
-        return codecs
     return codecs | set(hwdevices_available())

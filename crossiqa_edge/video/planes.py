@@ -41,7 +41,7 @@ def picture_of(frame: av.VideoFrame) -> Planes | Frame:
     Raises:
         InputError: high dynamic range, a colour matrix that is not in ``MATRICES``, or an unknown layout.
     """
-    transfer = _HDR_TRANSFERS.get(getattr(frame, "color_trc", None) or 0)
+    transfer = _HDR_TRANSFERS.get(int(frame.color_trc or 0))
     if transfer:
         raise InputError(f"high dynamic range ({transfer}), which is not judged; tone-map it to BT.709 first")
     quarters = rotation_of(frame) // 90
@@ -60,7 +60,7 @@ def rotation_of(frame: av.VideoFrame) -> int:
     Raises:
         InputError: another angle.
     """
-    degrees = int(getattr(frame, "rotation", 0)) % 360  # PyAV tells it since 14
+    degrees = int(frame.rotation) % 360
     if degrees % 90:
         raise InputError(f"rotated by {degrees} degrees in its metadata; rotate its pixels upright first")
     return degrees

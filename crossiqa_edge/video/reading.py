@@ -100,7 +100,7 @@ class Reading:
                 sound = sound and frame.pts not in self._suspects
                 self._suspects.discard(frame.pts)
                 stamp = self._seconds(frame.pts)
-                duration = self._seconds(getattr(frame, "duration", None) or None)
+                duration = self._seconds(frame.duration or None)
                 self._until = max(self._until, (stamp or 0.0) + (duration or 0.0))
             yield Decoded(picture_of(frame) if sound else None, stamp, duration, decode_ms)
         yield from self._never_decoded(None)

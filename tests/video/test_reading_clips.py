@@ -109,6 +109,8 @@ def test_ten_bits_and_other_chroma(tmp_path, layout):
 @pytest.mark.parametrize(("number", "matrix"), [(1, "bt709"), (5, "bt601"), (9, "bt2020")])
 def test_declared_colour_gives_back_the_colours(tmp_path, number, matrix, full_range):
     """Frames converted by FFmpeg in that colour come back as they were; a wrong matrix would shift them."""
+    if matrix == "bt2020" and int(av.__version__.split(".")[0]) < 18:
+        pytest.skip("this PyAV makes BT.601 of it")  # seen with 17.1: its luma is that of BT.601
     flat = np.zeros((64, 64, 3), np.uint8)
     flat[:32, :32], flat[:32, 32:], flat[32:, :32], flat[32:, 32:] = (
         (200, 30, 30),
