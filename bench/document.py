@@ -1,7 +1,8 @@
 """docs/benchmarks.md from a folder of results: ``python -m crossiqa_edge.bench.document FOLDER``.
 
 The folder is what ``make bench`` leaves: ``points.jsonl``, ``roofline.md``, ``scaling.md``, ``peers.md`` and
-the plots; with a GPU also ``kernels.jsonl``. Parts that are absent are said to be absent.
+the plots; also ``kernels.jsonl`` of a GPU and ``suites.json``, a stored run of the suites. Parts that are
+absent are said to be absent.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 from crossiqa_edge.bench.comparison import compare_runs
+from crossiqa_edge.bench.gate import relative_medians
 from crossiqa_edge.bench.kernel_table import as_markdown
 from crossiqa_edge.bench.report import report_markdown
 from crossiqa_edge.bench.rows import Row, latest_run, read
@@ -70,6 +72,15 @@ here.
 
 {peers}
 
+## Has a stage become slower?
+
+`pytest bench --benchmark-json=NEW.json` times decoding, sampling, inference, pooling, export and the kernels'
+references; `python -m crossiqa_edge.bench.gate STORED.json NEW.json` compares with a stored run and fails
+where a stage takes a quarter longer. Both count in units of a calibration loop that each has timed itself,
+so that they may come from different machines.
+
+{suites}
+
 What was not run: any GPU. The commands are the same there.
 """
 
@@ -93,6 +104,7 @@ def page(folder: Path) -> str:
         scaling=_part(folder / "scaling.md"),
         curves=_image(folder, "scaling.png", "Measured costs beside their laws"),
         peers=_part(folder / "peers.md"),
+        suites=_suites(folder / "suites.json"),
     )
 
 
@@ -114,6 +126,14 @@ def _kernels(path: Path) -> str:
         return _ABSENT
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return as_markdown(latest_run(rows)) + "\n"
+
+
+def _suites(path: Path) -> str:
+    if not path.is_file():
+        return _ABSENT
+    cells = [(name.split("::")[-1], f"{median:.4f}") for name, median in relative_medians(path).items()]
+    table = markdown([("benchmark", "median, calibration loops"), *cells])
+    return f"The stored run of this machine is `{path.as_posix()}`:\n\n{table}\n"
 
 
 def _image(folder: Path, name: str, words: str) -> str:

@@ -27,15 +27,23 @@ _HEADER: Cells = (
 
 
 def measure_roofline(opened: Mapping[Point, Scorer], seconds: float) -> list[Cells]:
-    """Header and a line for each open point of one backend, all timed in turns."""
+    """Header and a line for each open point, all timed in turns, under the roof of what it computes on."""
     timings = interleave(
         {str(point): _inference(scorer, point.batch) for point, scorer in opened.items()}, seconds=seconds
     )
-    peak = measure_peak(next(iter(opened.values())).backend.device)
+    peaks = {device: measure_peak(device) for device in {*map(_device, opened.values())}}
     return [
         _HEADER,
-        *(_line(point, scorer, peak, timings[str(point)].median) for point, scorer in opened.items()),
+        *(
+            _line(point, scorer, peaks[_device(scorer)], timings[str(point)].median)
+            for point, scorer in opened.items()
+        ),
     ]
+
+
+def _device(scorer: Scorer) -> str:
+    """Backends call a GPU by various names; there is one roof for all of them."""
+    return "cpu" if scorer.backend.device == "cpu" else "gpu"
 
 
 def _inference(scorer: Scorer, batch: int) -> Callable[[], object]:

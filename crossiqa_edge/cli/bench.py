@@ -226,18 +226,26 @@ def scaling(model: str, backend: str, seconds: float, out: Path | None, as_json:
 
 @command.command()
 @click.argument("models", nargs=-1, metavar="[NAME|FILE]...")
-@click.option("--backend", type=click.Choice([*BACKENDS]), default="onnxruntime", show_default=True)
+@click.option(
+    "--backend",
+    "backends",
+    multiple=True,
+    type=click.Choice([*BACKENDS]),
+    help="Repeat.  [default: all that run here without minutes of compiling]",
+)
 @click.option(
     "--batch", "batches", multiple=True, type=click.IntRange(min=1), default=(1, 8), show_default=True
 )
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=2.0, show_default=True)
-def roofline(models: tuple[str, ...], backend: str, batches: tuple[int, ...], seconds: float) -> None:
+def roofline(
+    models: tuple[str, ...], backends: tuple[str, ...], batches: tuple[int, ...], seconds: float
+) -> None:
     """Operations of each model against the machine's own peaks, a product and a copy measured here."""
     from crossiqa_edge.bench.point import grid, open_all
     from crossiqa_edge.bench.roofline_table import measure_roofline
     from crossiqa_edge.bench.tables import markdown
 
-    opened, refused = open_all(grid(models or available(), (backend,), batches))
+    opened, refused = open_all(grid(models or available(), backends or USUAL_BACKENDS, batches))
     for reason in dict.fromkeys(item.reason for item in refused):
         complain(f"left out: {reason}")
     click.echo(markdown(measure_roofline(opened, seconds)))

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ def test_two_runs_and_their_parts_make_the_page(tmp_path):
     assert "slower" in text
     assert "scaling.png" in text
     assert "tradeoff.png" not in text
-    assert text.count("Not measured in this run.") == 3  # kernels, scaling and peers
+    assert text.count("Not measured in this run.") == 4  # kernels, scaling, peers and suites
 
 
 def test_kernels_on_a_gpu_stand_with_the_roofline(tmp_path):
@@ -38,6 +39,14 @@ def test_kernels_on_a_gpu_stand_with_the_roofline(tmp_path):
     assert "layer_norm tokens 197" in text
     assert "62 %" in text
     assert "10 %" not in text
+
+
+def test_a_stored_run_of_the_suites_is_told_in_calibration_loops(tmp_path):
+    append(tmp_path / "points.jsonl", [row()])
+    loop = {"fullname": "s.py::loop", "stats": {"median": 0.5}, "extra_info": {"calibration": True}}
+    stage = {"fullname": "s.py::test_decode", "stats": {"median": 0.25}}
+    (tmp_path / "suites.json").write_text(json.dumps({"benchmarks": [loop, stage]}))
+    assert "| test_decode | 0.5000 |" in page(tmp_path)
 
 
 def test_no_results_no_page(tmp_path, capsys):

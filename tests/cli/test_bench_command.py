@@ -2,6 +2,8 @@ import json
 
 import pytest
 
+from crossiqa_edge.bench import peers
+from crossiqa_edge.bench.roofline import Peak
 from crossiqa_edge.cli import tune
 
 
@@ -42,19 +44,40 @@ def test_a_run_compared_with_itself_has_not_changed(crossiqa, measured):
 
 def test_a_regression_fails(crossiqa, measured, tmp_path):
     row = json.loads(measured.read_text())
-    slow = {**row, "latency_ms": {name: 9 * ms for name, ms in row["latency_ms"].items()}}
-    slow["p50_interval_ms"] = [9 * edge for edge in row["p50_interval_ms"]]
-    worse = tmp_path / "worse.jsonl"
-    worse.write_text(json.dumps({**slow, "accuracy": {**row["accuracy"], "srcc": -1.0}}))
-    assert crossiqa("bench", "compare", measured, worse).code == 0
-    assert crossiqa("bench", "compare", measured, worse, "--fail-slower").code == 1
-    assert crossiqa("bench", "compare", measured, worse, "--fail-srcc", 0.01).code == 1
+    before, worse = tmp_path / "before.jsonl", tmp_path / "worse.jsonl"
+    p50 = row["latency_ms"]["p50"]  # intervals as of a quiet machine, which this need not be
+    before.write_text(json.dumps({**row, "p50_interval_ms": [p50, p50]}))
+    slow = {"latency_ms": {**row["latency_ms"], "p50": 2 * p50}, "p50_interval_ms": [2 * p50, 2 * p50]}
+    worse.write_text(json.dumps({**row, **slow, "accuracy": {**row["accuracy"], "srcc": -1.0}}))
+    assert crossiqa("bench", "compare", before, worse).code == 0
+    assert crossiqa("bench", "compare", before, worse, "--fail-slower").code == 1
+    assert crossiqa("bench", "compare", before, worse, "--fail-srcc", 0.01).code == 1
 
 
 def test_files_that_are_no_results(crossiqa, tmp_path):
     absent = crossiqa("bench", "report", tmp_path / "absent.jsonl")
     assert absent.code == 2
     assert "cannot be read" in absent.err
+
+
+def test_a_roofline_of_every_backend_that_runs_here(crossiqa, monkeypatch):
+    monkeypatch.setattr("crossiqa_edge.bench.roofline_table.measure_peak", lambda device: Peak(1e9, 1e9))
+    done = crossiqa("bench", "roofline", "nano", "--batch", 1, "--seconds", 0.01)
+    assert done.code == 0
+    header, _, *lines = done.out.splitlines()
+    assert "of the roof" in header
+    assert "| onnxruntime |" in done.out
+    assert len(lines) == len({line.split("|")[3] for line in lines})  # one each
+
+
+def test_peers_says_who_is_missing(crossiqa, tiny_onnx, monkeypatch):
+    absent = peers.metric("Absent", "absent", "no_such_module_here", lambda: lambda frame: 0.0)
+    monkeypatch.setattr(peers, "METRICS", (absent,))
+    monkeypatch.setattr(peers, "NETWORKS", ())
+    done = crossiqa("bench", "peers", "--model", tiny_onnx, "--limit", 6, "--seconds", 0.01)
+    assert done.code == 0
+    assert "left out: Absent: not installed; pip install absent" in done.err
+    assert "| tiny-test@" in done.out
 
 
 def test_tune_writes_what_score_reads(crossiqa, tiny_onnx, tmp_path):
