@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import platform
 import re
+import sys
 import time
 from dataclasses import asdict
 from importlib import metadata
@@ -23,9 +24,22 @@ from crossiqa_edge.version import __version__
 
 PACKAGE = "crossiqa-edge"
 CORE = ("numpy", "pillow", "onnxruntime", "av", "click", "rich")
-OPTIONAL = ("torch", "triton", "timm", "onnx", "tensorrt", "openvino")
+OPTIONAL = (
+    "torch",
+    "triton",
+    "timm",
+    "onnx",
+    "openvino",
+    "tensorrt",
+    "tensorrt_rtx",
+    "cuda-bindings",
+    "starlette",
+)
 # Builds of onnxruntime that take its place under other names; having two at once breaks both.
 ONNXRUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
+
+# One condition of a requirement's marker, as our pyproject.toml writes them: joined by "and".
+_CONDITION = re.compile(r"""(\w+)\s*(==|<|in)\s*["']([^"']*)["']""")
 
 _CHECK_SIDE = 512  # pixels, of the generated picture
 
@@ -114,17 +128,36 @@ def _backends(model: str, measure: bool) -> dict[str, dict[str, Any]]:
 
 
 def _missing_extras() -> dict[str, list[str]]:
-    """Extra -> its packages that are not installed; packages for certain systems only are not counted."""
+    """Extra -> its packages that are not installed, of those that are for this system and Python."""
     try:
         requirements = metadata.requires(PACKAGE) or []
     except metadata.PackageNotFoundError:  # run from a folder, not installed
         return {}
     missing: dict[str, list[str]] = {}
     for requirement in requirements:
-        found = re.fullmatch(r"""([\w.-]+).*;\s*extra\s*==\s*["']([\w-]+)["']""", requirement)
-        if found and _version(found[1]) is None:
-            missing.setdefault(found[2], []).append(found[1])
+        name, _, marker = requirement.partition(";")
+        package = re.match(r"[\w.-]+", name)
+        conditions = {variable: (sign, value) for variable, sign, value in _CONDITION.findall(marker)}
+        _, extra = conditions.pop("extra", ("", ""))
+        if extra and package and _version(package[0]) is None and _apply(conditions):
+            missing.setdefault(extra, []).append(package[0])
     return missing
+
+
+def _apply(conditions: dict[str, tuple[str, str]]) -> bool:
+    """Whether the markers of a requirement, of the few kinds that this package has, hold here."""
+    here = {
+        "sys_platform": sys.platform,
+        "platform_machine": platform.machine(),
+        "python_version": f"{sys.version_info.major}.{sys.version_info.minor:02}",
+    }
+
+    def holds(variable: str, sign: str, value: str) -> bool:
+        if sign == "<":  # 3.9 comes before 3.10
+            return here[variable] < re.sub(r"\.(\d)$", r".0\1", value)
+        return here[variable] in (value.split() if sign == "in" else [value])
+
+    return all(holds(variable, *condition) for variable, condition in conditions.items())
 
 
 def _self_check(model: str) -> dict[str, Any]:

@@ -10,9 +10,12 @@ import sys
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from crossiqa_edge.cli.doctor import OPTIONAL, _missing_extras
 
 Crossiqa = Callable[..., Any]
 
@@ -71,6 +74,31 @@ def test_a_broken_runtime_is_a_finding_not_a_traceback(
     findings = json.loads(done.out)
     assert (done.code, findings["ok"], findings["providers"]) == (2, False, [])
     assert "onnxruntime" in findings["self_check"]["error"]
+
+
+@pytest.mark.parametrize("package", [name for name in OPTIONAL if name != "tensorrt_rtx"])
+def test_every_optional_package_comes_with_its_command(without: Callable[[str], None], package: str) -> None:
+    without(package)
+    assert any(package in names for names in _missing_extras().values())
+
+
+@pytest.mark.parametrize(("machine", "missing"), [("x86_64", True), ("aarch64", False)])
+def test_packages_for_other_systems_are_not_missed(
+    without: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, machine: str, missing: bool
+) -> None:
+    without("tensorrt_rtx")
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    assert ("tensorrt_rtx" in _missing_extras().get("tensorrt-rtx", [])) is missing
+
+
+def test_packages_for_older_pythons_are_not_missed(
+    without: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without("tomli")
+    for minor, missing in ((9, True), (10, True), (11, False), (14, False)):
+        here = SimpleNamespace(platform="linux", version_info=SimpleNamespace(major=3, minor=minor))
+        monkeypatch.setattr("crossiqa_edge.cli.doctor.sys", here)
+        assert ("tomli" in _missing_extras().get("train", [])) is missing
 
 
 def test_a_missing_extra_comes_with_its_command(
