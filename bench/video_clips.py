@@ -26,7 +26,7 @@ def photographs(folder: str | Path) -> list[Frame]:
         InputError: there are none, or one is damaged.
     """
     found = [entry for entry in gather([str(folder)]) if not entry.clip]
-    pictures = [decode(entry.source) for entry in found if not isinstance(entry.source, InputError)]
+    pictures = [decode(entry.source) for entry in found if isinstance(entry.source, str | bytes)]
     if not pictures:
         raise InputError(f"{folder}: no photographs in it; name a folder with some")
     return pictures
