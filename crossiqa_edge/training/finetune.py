@@ -58,11 +58,15 @@ class OpinionRegression(nn.Module):
     head behind.
     """
 
+    ordinal: Tensor
+
     def __init__(self, quality: QualityModel, recipe: FinetuneRecipe) -> None:
         super().__init__()
         self.quality = quality
         self.kind_head = nn.Linear(quality.encoder.embed_dim, len(KINDS))
         self.rank_weight, self.kind_weight = recipe.rank_weight, recipe.kind_weight
+        ordinal = torch.tensor([source.ordinal for source in recipe.sources])
+        self.register_buffer("ordinal", ordinal, persistent=False)
         self.log_gain = nn.Parameter(torch.zeros(len(recipe.sources) - 1))
         self.shift = nn.Parameter(torch.zeros(len(recipe.sources) - 1))
 
@@ -72,8 +76,13 @@ class OpinionRegression(nn.Module):
         raw = self.quality.head(features).float().view_as(opinions)
         gain = F.pad(self.log_gain, (1, 0)).exp()[sets, None]
         shift = F.pad(self.shift, (1, 0))[sets, None]
-        regression = F.smooth_l1_loss(gain * raw + shift, opinions, beta=0.1)
-        rank = rank_loss(raw.flatten(), opinions.flatten(), sets.repeat_interleave(opinions.shape[1]))
+        ordinal = self.ordinal[sets]
+        errors = F.smooth_l1_loss(gain * raw + shift, opinions, beta=0.1, reduction="none")[~ordinal]
+        regression = errors.sum() / max(errors.numel(), 1)
+        # an order holds within its draw only, so such a draw is a set of its own
+        draws = torch.arange(len(sets), device=sets.device) + len(self.ordinal)
+        groups = torch.where(ordinal, draws, sets).repeat_interleave(opinions.shape[1])
+        rank = rank_loss(raw.flatten(), opinions.flatten(), groups)
         known = kinds.flatten() >= 0
         kind = F.cross_entropy(
             self.kind_head(features).float(), kinds.flatten(), ignore_index=-1, reduction="sum"

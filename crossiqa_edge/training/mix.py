@@ -19,10 +19,11 @@ from crossiqa_edge.imaging.sampling import sample
 from crossiqa_edge.model.family import VIEW_SIZE
 from crossiqa_edge.training.pictures import PictureCache
 from crossiqa_edge.training.recipe import FinetuneRecipe, Source
-from crossiqa_edge.training.sources import Draws, LabelledDraws, PopulationDraws
+from crossiqa_edge.training.sources import Draws, LabelledDraws, OrderDraws, PopulationDraws
 
 _LARGEST_VALIDATION = 400
-_DEGRADED_BY = {"population": "kadid10k", "tid-population": "tid2013"}  # family of degradations of a set
+# Sets that are degraded while training: the family of their degradations.
+_DEGRADED_BY = {"population": "kadid10k", "tid-population": "tid2013", "video-order": "video"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def open_mix(
         root = Path(roots[place])
         training, held_out = split_source(source, root, recipe)
         draws.append(_draws(source, root, training, recipe, cache))
-        if held_out is not None:
+        if held_out is not None and not source.ordinal:
             validations.append(_validation(held_out, recipe, cache))
         references = len({item.reference for item in training.samples})
         names.append(f"{training.name}, {references} references")
@@ -98,7 +99,8 @@ def _draws(
         return LabelledDraws.of(training, recipe, cache)
     kept = {item.reference for item in training.samples}
     paths = [path for path in photographs(root) if path.relative_to(root).with_suffix("").as_posix() in kept]
-    return PopulationDraws.of(paths, recipe, cache, _DEGRADED_BY[source.data])
+    kind = OrderDraws if source.ordinal else PopulationDraws
+    return kind.of(paths, recipe, cache, _DEGRADED_BY[source.data])
 
 
 def _validation(held_out: QualitySet, recipe: FinetuneRecipe, cache: str | os.PathLike[str]) -> Validation:

@@ -98,6 +98,9 @@ class Source:
         name: what results call the set, where the catalogue cannot know (a plain labelled folder).
         place: the name by which ``--data`` says where the set lies; ``data`` where it is empty. Two
             sources that are plain labelled folders need it.
+
+    ``video-order`` are photographs, too, under what video does to frames. Nobody was asked about these
+    levels, so they are ranked within a draw, and neither regressed nor held out to measure with.
     """
 
     data: str
@@ -106,6 +109,11 @@ class Source:
     hold_out_references: tuple[str, ...] = ()
     name: str = ""
     place: str = ""
+
+    @property
+    def ordinal(self) -> bool:
+        """Whether its scores are no more than an order within a draw."""
+        return self.data == "video-order"
 
 
 @dataclass(frozen=True)

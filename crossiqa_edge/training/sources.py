@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crossiqa_edge.data.datasets.base import QualitySet
-from crossiqa_edge.data.datasets.population import population_mos
+from crossiqa_edge.data.datasets.population import level_order, population_mos
 from crossiqa_edge.data.degradations import LEVELS, Degradation, every
 from crossiqa_edge.imaging.sampling import Views
 from crossiqa_edge.training.pictures import PictureCache
@@ -124,7 +124,7 @@ class PopulationDraws:
         for kind, level in self._kinds(generator):
             degraded = kind(content, level, int(generator.integers(2**31)))
             views.append(cut(degraded, generator, size, self.recipe.fragment_share))
-            scores.append(population_mos(kind.name, level))
+            scores.append(self._score(kind, level))
             kinds.append(KINDS.index(kind.name))
         return Draw(np.stack(views), np.array(scores, np.float32), np.array(kinds, np.int64))
 
@@ -137,3 +137,22 @@ class PopulationDraws:
             first, second = generator.choice(LEVELS, 2, replace=False)
             levels[:2] = [int(first) + 1, int(second) + 1]
         return zip(kinds, levels, strict=True)
+
+    def _score(self, kind: Degradation, level: int) -> float:
+        return population_mos(kind.name, level)
+
+
+class OrderDraws(PopulationDraws):
+    """One photograph under one degradation that nobody was asked about, at levels that differ.
+
+    The scores fall with the level and mean no more than that.
+    """
+
+    def _kinds(self, generator: np.random.Generator) -> Iterable[tuple[Degradation, int]]:
+        known = every(self.family)
+        kind = known[int(generator.integers(len(known)))]
+        levels = generator.permutation(np.resize(generator.permutation(LEVELS), self.recipe.variants))
+        return [(kind, int(level) + 1) for level in levels]
+
+    def _score(self, kind: Degradation, level: int) -> float:
+        return level_order(level)

@@ -19,6 +19,7 @@ from crossiqa_edge.data.datasets.population import (
     population,
     population_mos,
     tid_population,
+    video_order,
 )
 from crossiqa_edge.data.datasets.tid_kodak import tid_kodak, tid_kodak_root
 from crossiqa_edge.data.degradations import every, registry
@@ -99,6 +100,14 @@ def test_the_population_of_tid2013_has_its_own_types_only(photos: Path) -> None:
     assert opened.native_range == (0.0, 9.0)
     with pytest.raises(ConfigError, match="'jpeg' is not a type of TID2013 population MOS"):
         tid_population(photos, types=["jpeg"])
+
+
+def test_video_has_an_order_and_no_opinion(photos: Path) -> None:
+    opened = video_order(photos, types=["video_banding"])
+    assert [sample.score for sample in opened.samples[:5]] == [1.0, 0.75, 0.5, 0.25, 0.0]
+    assert len(opened) == 2 * 5
+    with pytest.raises(ConfigError, match="'jpeg' is not a type"):
+        video_order(photos, types=["jpeg"])
 
 
 def key(sample: Sample) -> tuple[str, int]:

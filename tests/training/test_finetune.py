@@ -1,20 +1,23 @@
 """Fine-tuning: the losses, and a whole run on a labelled folder made here."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from crossiqa_edge.card import ModelCard
 from crossiqa_edge.data.datasets.population import population_mos
 from crossiqa_edge.data.degradations import get
 from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.imaging.testpattern import photo_like
 from crossiqa_edge.model.checkpoint import load
+from crossiqa_edge.model.quality import QualityModel
 from crossiqa_edge.training.finetune import OpinionRegression, finetune, rank_loss
 from crossiqa_edge.training.recipe import FinetuneRecipe, Source
-from crossiqa_edge.training.sources import KINDS, PopulationDraws
+from crossiqa_edge.training.sources import KINDS, OrderDraws, PopulationDraws
 
 
 @pytest.fixture(scope="session")
@@ -121,6 +124,40 @@ def test_a_linear_probe_leaves_the_encoder_alone(recipe, labelled, tmp_path, alo
 def test_a_source_without_a_root_is_named(recipe, tmp_path, alone):
     with pytest.raises(ConfigError, match="--data folder=FOLDER"):
         finetune(recipe(), None, {}, tmp_path, alone)
+
+
+def test_order_draws_hold_levels_of_one_type_with_falling_scores(recipe, photos, tmp_path):
+    draws = OrderDraws.of(sorted(photos.iterdir()), recipe(), tmp_path, "video")
+    orders = set()
+    for seed in range(12):
+        drawn = list(draws._kinds(np.random.default_rng(seed)))
+        assert {kind.family for kind, _ in drawn} == {"video"}
+        assert len({kind.name for kind, _ in drawn}) == 1
+        assert len({level for _, level in drawn}) == 4
+        orders.add(tuple(level for _, level in drawn))
+    assert len(orders) > 6
+    drawn = draws.draw(np.random.default_rng(3))
+    assert set(drawn.scores.tolist()) < {0.0, 0.25, 0.5, 0.75, 1.0}
+    assert (drawn.kinds == drawn.kinds[0]).all()
+
+
+def test_an_order_ranks_its_own_draw_and_regresses_nothing(recipe):
+    sources = (Source("folder"), Source("video-order"))
+    module = OpinionRegression(QualityModel(ModelCard("x", "micro")), replace(recipe(), sources=sources))
+    raw = torch.tensor([[0.4, 0.6], [0.9, 0.1], [0.5, 0.3]])
+    module.quality.features = lambda views: torch.zeros(len(views), module.quality.encoder.embed_dim)
+    module.quality.head = torch.nn.Module()
+    module.quality.head.forward = lambda features: raw.flatten()
+    kinds, views = torch.full((3, 2), -1), torch.zeros(3, 2, 32, 32, 3, dtype=torch.uint8)
+    opinions = torch.tensor([[0.4, 0.6], [1.0, 0.0], [0.0, 1.0]])
+    sets = torch.tensor([0, 1, 1])
+    losses = module(sets, views, opinions, kinds)
+    assert losses["regression"] == 0.0  # the order's draws are far from their scores, and do not count
+    pairs = [0.2, 0.8, -0.2]  # (better - worse) of the pair within each draw; none across the draws
+    expected = sum(np.log1p(np.exp(-apart / 0.1)) for apart in pairs) / 3
+    assert float(losses["rank"]) == pytest.approx(expected, rel=1e-5)
+    swapped = module(torch.tensor([0, 0, 0]), views, opinions, kinds)
+    assert swapped["regression"] > 0.0
 
 
 @pytest.mark.parametrize("family", ["kadid10k", "tid2013"])

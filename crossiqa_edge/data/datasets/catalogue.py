@@ -25,6 +25,7 @@ _LOADERS = {  # name: (module, function in it)
     "tid-kodak": ("tid_kodak", "tid_kodak_root"),
     "population": ("population", "population"),
     "tid-population": ("population", "tid_population"),
+    "video-order": ("population", "video_order"),
 }
 NAMES = tuple(_LOADERS)
 

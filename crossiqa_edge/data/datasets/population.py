@@ -34,6 +34,7 @@ from crossiqa_edge.imaging.sampling import Frame
 NAME = "population MOS"
 NATIVE_RANGE = (1.0, 5.0)
 TID_NAME = "TID2013 population MOS"
+ORDER_NAME = "order of video's levels"
 PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
@@ -123,6 +124,23 @@ def tid_population(
     return _degraded_set(TID_NAME, "tid2013", Path(root), types, levels, seed)
 
 
+def video_order(
+    root: str | os.PathLike[str],
+    *,
+    types: Sequence[str] | None = None,
+    levels: Sequence[int] = tuple(range(1, LEVELS + 1)),
+    seed: int = 0,
+) -> QualitySet:
+    """``population`` with what video does to frames. Nobody was asked: a score is the level's place in order,
+    and compares with that of the same picture and type alone."""
+    return _degraded_set(ORDER_NAME, "video", Path(root), types, levels, seed)
+
+
+def level_order(level: int) -> float:
+    """1 for the mildest level, 0 for the harshest."""
+    return (LEVELS - level) / (LEVELS - 1)
+
+
 def _degraded_set(
     name: str, family: str, folder: Path, types: Sequence[str] | None, levels: Sequence[int], seed: int
 ) -> QualitySet:
@@ -130,7 +148,12 @@ def _degraded_set(
     foreign = [kind.name for kind in kinds if kind.family != family]
     if foreign:
         raise ConfigError(f"{foreign[0]!r} is not a type of {name}; they are those of {family}")
-    labels = [(kind, level, population_mos(kind.name, level)) for kind in kinds for level in levels]
+    judged = family in _TABLES
+    labels = [
+        (kind, level, population_mos(kind.name, level) if judged else level_order(level))
+        for kind in kinds
+        for level in levels
+    ]
 
     def samples() -> Iterator[Sample]:
         for path in photographs(folder):
@@ -148,7 +171,7 @@ def _degraded_set(
                     band=kind.band,
                 )
 
-    return quality_set(name, samples(), _TABLES[family][1], folder)
+    return quality_set(name, samples(), _TABLES[family][1] if judged else (0.0, 1.0), folder)
 
 
 def photographs(root: str | os.PathLike[str]) -> list[Path]:
