@@ -224,7 +224,9 @@ def _in_precision(
     recipe: Recipe, single: Artefact, progress: Progress
 ) -> tuple[onnx.ModelProto, ModelCard, Search | None]:
     """The graph of ``single`` in the recipe's precision, and its card; of an int8 graph, the search."""
-    surgery, card = Surgery.open(single), replace(single.card, precision=recipe.precision)
+    # What was measured against human opinion is the float32 file's. How near this one comes to it, the
+    # acceptance will say.
+    surgery, card = Surgery.open(single), replace(single.card, precision=recipe.precision, accuracy={})
     if recipe.precision == "fp16":
         return to_half(surgery), card, None
     progress("calibrating")

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from crossiqa_edge import weights
+from crossiqa_edge.card import ModelCard
 from crossiqa_edge.runtime.artefact import Artefact
 
 _PIPE_WIDTH = 160  # columns where nobody's terminal says how wide it is
@@ -51,14 +52,20 @@ def _print_table(artefacts: list[Artefact]) -> None:
     for artefact in artefacts:
         card = artefact.card
         cells = [artefact.path.stem, card.size, card.precision, f"{artefact.size:,}"]
-        cells += [", ".join(card.training_data) or "-", _accuracy(artefact) or "-"]
+        cells += [", ".join(card.training_data) or "-", _accuracy(card) or _nearness(card) or "-"]
         table.add_row(*map(Text, cells))  # Text: square brackets in a card are no markup
     Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
 
 
-def _accuracy(artefact: Artefact) -> str:
+def _accuracy(card: ModelCard) -> str:
     """Measured figures in words, one data set a line."""
     lines = []
-    for data, figures in artefact.card.accuracy.items():
+    for data, figures in card.accuracy.items():
         lines.append(f"{data}: " + ", ".join(f"{metric} {value:.3g}" for metric, value in figures.items()))
     return "\n".join(lines)
+
+
+def _nearness(card: ModelCard) -> str:
+    """How near an fp16 or int8 model comes to the float32 one that it was made of."""
+    agreement = card.acceptance.get("srcc") if card.precision != "fp32" else None
+    return f"as its fp32: srcc {agreement:.5f}" if agreement is not None else ""

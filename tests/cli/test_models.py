@@ -31,6 +31,15 @@ def test_the_table_tells_what_the_card_tells(crossiqa, folder, make_onnx):
     assert "live: srcc 0.7" in done.out.splitlines()[2]
 
 
+@pytest.mark.parametrize(("precision", "told"), [("int8", True), ("fp32", False)])
+def test_another_precision_without_figures_of_its_own_says_how_near_it_is(
+    crossiqa, folder, make_onnx, precision, told
+):
+    path = make_onnx(accuracy={}, precision=precision, acceptance={"srcc": 0.99978, "passed": True})
+    (folder / "nano.onnx").write_bytes(path.read_bytes())
+    assert ("as its fp32: srcc 0.99978" in crossiqa("models").out) is told
+
+
 def test_json_has_the_whole_card(crossiqa, folder, tiny_onnx):
     (folder / "b.onnx").write_bytes(tiny_onnx.read_bytes())
     (model,) = json.loads(crossiqa("models", "--json").out)

@@ -42,6 +42,13 @@ def test_an_int8_file_says_how_it_was_made_and_accepted(int8, micro_export):
     assert [path.name for path in int8.path.parent.iterdir()] == ["m.onnx"]
 
 
+def test_what_was_measured_of_the_fp32_file_is_not_said_of_another(micro_export):
+    single = Artefact.open(micro_export.onnx)
+    measured = replace(single, card=replace(single.card, accuracy={"kodak": {"srcc": 0.8}}))
+    _, card, _ = conversion._in_precision(Recipe("fp16"), measured, quiet)
+    assert (card.precision, card.accuracy) == ("fp16", {})
+
+
 def test_a_graph_that_is_in_its_precision_is_built_from_as_it_is(int8, tmp_path, monkeypatch):
     given = []
 
