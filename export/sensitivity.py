@@ -99,6 +99,7 @@ def search(quantiser: Quantiser, run: Run, views: Views, limit: float, progress:
         progress(f"trying {name}", index / len(quantiser.layers))
         rows.append(Layer(name, counts[name] / sum(counts.values()), *trial([name])))
     rows.sort(key=lambda row: (row.loss, row.mean_difference))
+    progress("trying the cheapest together")
     taken, loss = _most(rows, limit, trial)
     layers = tuple(
         Layer(row.name, row.multiplications, row.loss, row.mean_difference, index < taken)
