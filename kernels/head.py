@@ -20,7 +20,7 @@ from torch import Tensor
 
 from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.kernels.device import architecture
-from crossiqa_edge.kernels.rows import LAYER_NORM_EPSILON, centred_rows
+from crossiqa_edge.kernels.rows import LAYER_NORM_EPSILON, normalised_rows
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
 from crossiqa_edge.kernels.targets import compile_options
 from crossiqa_edge.kernels.tiles import row_tile
@@ -55,7 +55,8 @@ def head_kernel(
     weight (WIDTH,); bias (1,); calibration (2,): slope and offset; all of any floating dtype. embedding
     (views, WIDTH), raw (views,) and score (views,), float32. MEAN pools tokens 1 and up, else token 0 is it.
     """
-    column = tl.arange(0, BLOCK_WIDTH)[None, :]
+    columns = tl.arange(0, BLOCK_WIDTH)
+    column = columns[None, :]
     present = column < WIDTH
     view = tl.program_id(0).to(tl.int64)
     first = tokens_pointer + view * view_stride + column
@@ -69,10 +70,8 @@ def head_kernel(
         pooled /= tokens - 1
     else:
         pooled = tl.load(first, mask=present, other=0.0).to(tl.float32)
-    centred, reciprocal = centred_rows(pooled, present, WIDTH, EPSILON)
-    embedding = centred * reciprocal[:, None]
-    embedding *= tl.load(norm_weight_pointer + column, mask=present, other=0.0).to(tl.float32)
-    embedding += tl.load(norm_bias_pointer + column, mask=present, other=0.0).to(tl.float32)
+    norm = (norm_weight_pointer, norm_bias_pointer)
+    embedding = normalised_rows(pooled, present, *norm, columns, WIDTH, EPSILON)
     tl.store(embedding_pointer + view * WIDTH + column, embedding, mask=present)
     weight = tl.load(weight_pointer + column, mask=present, other=0.0).to(tl.float32)
     raw = tl.sum(tl.sum(embedding * weight, axis=1), axis=0) + tl.load(bias_pointer).to(tl.float32)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from crossiqa_edge.kernels.device import architecture
 from crossiqa_edge.kernels.layer_norm_backward import layer_norm_backward
-from crossiqa_edge.kernels.rows import LAYER_NORM_EPSILON, as_rows, centred_rows
+from crossiqa_edge.kernels.rows import LAYER_NORM_EPSILON, as_rows, normalised_rows
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
 from crossiqa_edge.kernels.targets import compile_options
 from crossiqa_edge.kernels.tiles import row_tile
@@ -61,10 +61,7 @@ def layer_norm_kernel(
         residual = residual_pointer + row * residual_stride + column
         stream += tl.load(residual, mask=valid, other=0.0).to(tl.float32)
         tl.store(stream_pointer + row * WIDTH + column, stream, mask=valid)
-    centred, reciprocal = centred_rows(stream, valid, WIDTH, EPSILON)
-    weight = tl.load(weight_pointer + column, mask=present, other=0.0).to(tl.float32)
-    bias = tl.load(bias_pointer + column, mask=present, other=0.0).to(tl.float32)
-    normalised = centred * reciprocal[:, None] * weight + bias
+    normalised = normalised_rows(stream, valid, weight_pointer, bias_pointer, column, WIDTH, EPSILON)
     tl.store(normalised_pointer + row * WIDTH + column, normalised, mask=valid)
 
 

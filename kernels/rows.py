@@ -26,3 +26,18 @@ def centred_rows(row, valid, WIDTH: tl.constexpr, EPSILON: tl.constexpr):
     centred = tl.where(valid, centred - (tl.sum(centred, axis=1) / WIDTH)[:, None], 0.0)
     variance = tl.sum(centred * centred, axis=1) / WIDTH
     return centred, 1.0 / tl.sqrt(variance + EPSILON)
+
+
+@triton.jit
+def normalised_rows(
+    row, valid, weight_pointer, bias_pointer, column, WIDTH: tl.constexpr, EPSILON: tl.constexpr
+):
+    """LayerNorm of rows: row and valid as above, weight and bias (WIDTH,) of any type, read at ``column``.
+
+    The last two steps are one fused multiply-add, as torch computes them.
+    """
+    present = column < WIDTH
+    centred, reciprocal = centred_rows(row, valid, WIDTH, EPSILON)
+    weight = tl.load(weight_pointer + column, mask=present, other=0.0).to(tl.float32)
+    bias = tl.load(bias_pointer + column, mask=present, other=0.0).to(tl.float32)
+    return tl.fma(centred * reciprocal[:, None], weight[None, :], bias[None, :])

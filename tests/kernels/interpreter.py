@@ -7,13 +7,14 @@ not share one with the tests that compile. Here the decorated kernels stay as th
     with interpreted():
         out = attention_forward(qkv, ...)  # the launcher as a GPU would run it, CPU tensors
 
-Four habits of the interpreter (Triton 3.8) would hide faults, and are mended while the block lasts:
+Five habits of the interpreter (Triton 3.8) would hide faults, and are mended while the block lasts:
 
 - ``tl.dot`` takes the bits of bfloat16 operands for integers, arithmetic on bfloat16 does the same, and
   the conversion to bfloat16 truncates. Here dots are right, conversion rounds to nearest even, and
   arithmetic on bfloat16 is refused: kernels compute in float32.
 - loads and stores beyond a tensor pass unnoticed. Here every address that is not masked off must lie
   inside a tensor that was given to the kernel (inside its storage: canaries find the rest).
+- ``tl.fma`` rounds twice, the product and the sum. Here it rounds once.
 - NaN becomes some integer or other, where a GPU's result is undefined. Here it is refused.
 - outputs that a kernel forgets to write hold whatever memory held. Here ``torch.empty`` is filled with NaN
   (integers: the largest value).
@@ -125,7 +126,7 @@ def _checked_store(
     return _masked_store(builder, pointers, value, mask, *rest)
 
 
-# --- bfloat16, which the interpreter keeps as uint16 -----------------------------------------------------
+# --- arithmetic; bfloat16, which the interpreter keeps as uint16 -----------------------------------------
 
 _binary = InterpreterBuilder.binary_op
 _cast = InterpreterBuilder.cast_impl
@@ -170,6 +171,11 @@ def _mended_binary(builder: Any, left: TensorHandle, right: TensorHandle, operat
     return _binary(builder, left, right, operation)
 
 
+def _fused(builder: Any, x: TensorHandle, y: TensorHandle, z: TensorHandle) -> TensorHandle:
+    exact = x.data.astype(np.float64) * y.data + z.data  # the product of two float32 is exact in float64
+    return TensorHandle(exact.astype(z.data.dtype), z.dtype.scalar)
+
+
 def _mended_dot(builder: Any, a: TensorHandle, b: TensorHandle, *rest: Any) -> TensorHandle:
     return _dot(builder, _widened(a), _widened(b), *rest)
 
@@ -181,4 +187,5 @@ _MENDED = {
     "cast_impl": _mended_cast,
     "create_fp_to_fp": _mended_conversion,
     "create_dot": _mended_dot,
+    "create_fma": _fused,
 }

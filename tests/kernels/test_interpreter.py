@@ -81,6 +81,21 @@ def test_arithmetic_on_bfloat16_is_refused():
 
 
 @triton.jit
+def _fused_kernel(values, result, SIZE: tl.constexpr):
+    x = tl.load(values + tl.arange(0, SIZE))
+    tl.store(result + tl.arange(0, SIZE), tl.fma(x, x, -(2 * x - 1)))
+
+
+def test_a_fused_multiply_add_rounds_once():
+    """x * x - (2 x - 1) is (x - 1) ** 2, which is lost where x * x is rounded by itself."""
+    x = 1 + torch.tensor([2.0**-12, 2.0**-13])
+    result = torch.empty(2)
+    with interpreted():
+        _fused_kernel[(1,)](x, result, SIZE=2)
+    assert torch.equal(result, (x - 1) ** 2)
+
+
+@triton.jit
 def _whole_kernel(values, whole, SIZE: tl.constexpr):
     at = tl.arange(0, SIZE)
     tl.store(whole + at, tl.load(values + at).to(tl.int8))

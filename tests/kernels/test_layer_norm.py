@@ -46,8 +46,7 @@ def check(branch, residual=None, scaled=False):
     typed = [value.to(stream.dtype) for value in (weight, bias)]
     torchs = F.layer_norm(stream, stream.shape[-1:], *typed, EPSILON).to(branch.dtype), stream
     for result, torch_result, reference in zip(results, torchs, exact, strict=True):
-        slack = 4 if result.dtype == SINGLE else 2  # of some last places, where each rounding counts
-        assert_as_exact_as_torch(result, torch_result, reference, slack=slack)
+        assert_as_exact_as_torch(result, torch_result, reference)
     return results
 
 

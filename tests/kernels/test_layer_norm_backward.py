@@ -38,8 +38,7 @@ def check(rows, width, dtype=SINGLE, *, scaled=False, streamed=True):
     torchs = torch_gradients(*operands)
     assert len(results) == len(exact)
     for result, torch_result, reference in zip(results, torchs, exact, strict=True):
-        slack = 4 if result.dtype == SINGLE else 2  # of some last places, where each rounding counts
-        assert_as_exact_as_torch(result, torch_result, reference, slack=slack)
+        assert_as_exact_as_torch(result, torch_result, reference)
     return results
 
 
