@@ -75,7 +75,7 @@ def int8_tile(architecture: int, tokens: int, head_dim: int) -> AttentionTile:
 def backward_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> AttentionTile:
     """The tile of both backward kernels, which hold four tiles where the forward pass holds two."""
     if architecture < _AMPERE or dtype == "fp32":
-        block, step = {16: (32, 32), 32: (32, 32), 64: (32, 16), 128: (16, 16)}[head_dim]
+        block, step = {16: (32, 32), 32: (32, 32), 64: (16, 16), 128: (16, 16)}[head_dim]
         return cut(tokens, block, step, warps=8, stages=2 if architecture >= _AMPERE else 1)
     tight = head_dim == 128 or (head_dim == 64 and architecture >= _CONSUMER_BLACKWELL)
     return cut(tokens, 32 if head_dim == 128 else 64, 16 if tight else 32, warps=4, stages=2)
