@@ -21,6 +21,7 @@ SIZES = ("tiny", "nano", "small", "base")
 BATCHES = (1, 64, 8, 256)  # the goals' batches first, in case time runs out
 FRAMES = ((1080, 1920), (2160, 3840))
 TUNED = f"{COMPILED} max-autotune"  # records CUDA graphs itself
+PERSISTENT = f"{OURS} persistent"  # experimental, for a batch of one
 
 _MLP_RATIO = 4
 
@@ -56,6 +57,9 @@ def encoder_case(size: str, batch: int, *, device: str, dtype: torch.dtype, comp
         OURS: lambda: lambda: fused(views),
         EAGER: lambda: lambda: plain(views),
     }
+    if batch == 1:
+        persistent = FusedQuality(model, dtype, persistent=True)
+        candidates[PERSISTENT] = lambda: lambda: persistent(views)
     if compiled:
         tuned = torch.compile(plain, mode="max-autotune", dynamic=False)
         candidates[TUNED] = lambda: lambda: tuned(views)

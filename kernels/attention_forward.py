@@ -85,7 +85,7 @@ def _weigh(
 
 
 @triton.jit
-def _attend(
+def attend(
     query,
     unit,
     peak,
@@ -185,13 +185,13 @@ def attention_kernel(
     if STEP > 0:
         whole = tokens // STEP * STEP
         for first in range(0, whole, STEP):
-            peak, total, context = _attend(
+            peak, total, context = attend(
                 *(query, unit, peak, total, context, key_base, value_base),
                 *(first, token_stride, tokens, keep_pointer),
                 *(DIM, (STEP,), False, PRECISION),
             )
     if len(REST) > 0:
-        peak, total, context = _attend(
+        peak, total, context = attend(
             *(query, unit, peak, total, context, key_base, value_base),
             *(whole, token_stride, tokens, keep_pointer),
             *(DIM, REST, True, PRECISION),

@@ -17,6 +17,7 @@ from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.kernels.accelerate import accelerate
 from crossiqa_edge.kernels.embed import embed
 from crossiqa_edge.kernels.head import head
+from crossiqa_edge.kernels.persistent import launch_encoder, packed_parameters
 from crossiqa_edge.kernels.pixels import normaliser
 from crossiqa_edge.model.embedding import MultiLevelPatchEmbed
 from crossiqa_edge.model.quality import QualityModel
@@ -28,6 +29,8 @@ class FusedQuality(nn.Module):
     Args:
         model: with a multi-level or a plain patch embedding; left as it is.
         dtype: of the weights and activations of embedding and blocks; the head computes in float32.
+        persistent: experimental, whether a GPU computes all blocks of a single view in one launch, see
+            ``persistent.py``; the parameters of the blocks are then held twice.
 
     Raises:
         ConfigError: blocks or an embedding that the kernels do not take.
@@ -37,12 +40,16 @@ class FusedQuality(nn.Module):
     class_token: Tensor
     position: Tensor
     calibration: Tensor
+    packed: Tensor | None
 
-    def __init__(self, model: QualityModel, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, model: QualityModel, dtype: torch.dtype = torch.float32, *, persistent: bool = False
+    ) -> None:
         super().__init__()
         encoder: VisionTransformer = copy.deepcopy(model.encoder).eval().requires_grad_(False)
         self.view_size = encoder.patch_embed.img_size[0]
         self.blocks = accelerate(encoder).blocks.to(dtype)
+        self.register_buffer("packed", packed_parameters(self.blocks) if persistent else None)
         self.norm, self.head = encoder.norm, copy.deepcopy(model.head).requires_grad_(False)
         levels = _levels(encoder.patch_embed)
         self.weights = nn.ParameterList(_constant(weight.flatten(1), dtype) for weight, _ in levels)
@@ -71,10 +78,7 @@ class FusedQuality(nn.Module):
         factors: Tensor | None = None,
     ) -> Tensor:
         """Scores of views that are sampled from a picture where it lies; arguments as of ``embed``."""
-        x = self.embedded(picture, corners, tile, chroma, factors)
-        for block in self.blocks:
-            x = block(x)
-        return self.scored(x)
+        return self.scored(self.encoded(self.embedded(picture, corners, tile, chroma, factors)))
 
     def embedded(
         self,
@@ -89,6 +93,16 @@ class FusedQuality(nn.Module):
             *(picture, chroma, factors, corners, tile, self.normaliser),
             *(list(self.weights), list(self.biases), self.class_token, self.position),
         )
+        return tokens
+
+    def encoded(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, 1 + P, width) before the first block -> after the last one."""
+        if self.packed is not None and tokens.is_cuda and len(tokens) == 1:
+            first = self.blocks[0]
+            sizes = {"heads": first.attn.num_heads, "hidden": first.mlp.fc1.out_features}
+            return launch_encoder(tokens, self.packed, **sizes, epsilon=first.norm1.eps)
+        for block in self.blocks:
+            tokens = block(tokens)
         return tokens
 
     def scored(self, tokens: Tensor) -> Tensor:
