@@ -1,7 +1,8 @@
 """The faults that ``mutations.py`` sows can be sown; sowing them takes minutes, so the tests do not."""
 
 import pytest
-from mutations import FAULTS, ROOT
+from faults import FAULTS
+from mutations import ROOT
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
