@@ -77,6 +77,14 @@ def test_the_peak_is_what_was_in_use_at_most_also_where_it_was_given_back():
     assert cuda.closed
 
 
+def test_what_is_in_use_at_the_end_counts_too(monkeypatch):
+    monkeypatch.setattr("crossiqa_edge.bench.device._PERIOD", 1000)
+    cuda = FakeCuda()
+    with device_peak(lambda: cuda) as peak:
+        cuda.allocate(1_000)
+    assert peak.used == 1_000
+
+
 def test_without_a_device_there_is_no_figure():
     def none():
         raise BackendError("CUDA: cudaMemGetInfo failed with cudaErrorNoDevice")
