@@ -141,6 +141,7 @@ def finetune(
     if onnx:
         _require_export()
     _set_threads(options["threads"])
+    path: Path | None
     if recipe is None:
         path, code = _finetune_own(weights or "nano", data, options)
     else:

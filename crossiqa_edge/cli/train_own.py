@@ -43,12 +43,13 @@ def finetune_own(
     for note in adapted.notes:
         complain(note)
     judged = adapted.judged
-    for what, figures in ((adapted.card.name, judged.fitted), (f"{start} as it was", judged.start)):
+    told = f"on {judged.fitted.n} pictures"
+    for what, figures in (
+        (f"{adapted.card.name} {told}, each held out", judged.fitted),
+        (f"{start} {told}", judged.start),
+    ):
         low, high = figures.interval
-        complain(
-            f"{what} on {figures.n} pictures, each held out: SRCC {figures.srcc:.3f} "
-            f"({low:.3f} to {high:.3f}), PLCC {figures.plcc:.3f}"
-        )
+        complain(f"{what}: SRCC {figures.srcc:.3f} ({low:.3f} to {high:.3f}), PLCC {figures.plcc:.3f}")
     complain(f"interval coverage {judged.coverage:.1%} (nominal 90%)")
     complain(f"report and learning curve: {out / REPORT}, {out / CURVE}")
     return adapted.path, int(bool(adapted.skipped))

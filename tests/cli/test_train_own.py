@@ -45,7 +45,12 @@ def test_from_a_table_to_a_score_with_interval_and_percentile(
     )
     assert done.code == 1  # one picture was left out
     assert done.out.split() == [str(out / "model.safetensors"), str(out / "model.onnx")]
-    for part in ("gone.png: left out", "scale from 1 (worst) to 5 (best)", "mine on 40 pictures", "coverage"):
+    for part in (
+        "gone.png: left out",
+        "scale from 1 (worst) to 5 (best)",
+        "mine on 40 pictures, each held out: SRCC",
+        "coverage",
+    ):
         assert part in done.err
     assert {path.name for path in out.iterdir()} >= {"report.json", "learning_curve.png"}
     (scored,) = json.loads(
