@@ -116,7 +116,7 @@ def attend(
             *(query, key_base, row + tl.arange(0, PIECES[piece]), stride, tokens, keep_pointer),
             *(DIM, MASKED and piece == LAST, PRECISION),
         )
-        scores += (part,)
+        scores += (part,)  # type: ignore[assignment]  # Triton unrolls: each turn has a longer tuple
         higher = tl.maximum(higher, tl.max(part, 1))
         row += PIECES[piece]
     # Until a key counts, the maximum is -inf, and -inf - -inf is no number: then any finite one will do.

@@ -75,7 +75,7 @@ def int8_tile(architecture: int, tokens: int, head_dim: int) -> AttentionTile:
 def backward_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> AttentionTile:
     """The tile of both backward kernels, which hold four tiles where the forward pass holds two.
 
-    At 128 elements a head, which no member of the family has, these spill on Turing at every size.
+    At 128 elements a head, which no member of the family has, even the least tile spills on Turing.
     """
     if architecture < _AMPERE or dtype == "fp32":
         block, step = {16: (32, 32), 32: (32, 32), 64: (16, 16), 128: (16, 16)}[head_dim]

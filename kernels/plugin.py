@@ -66,8 +66,9 @@ class PluginKernel:
 def tactics(architecture: int, tokens: int, head_dim: int, dtype: str) -> tuple[AttentionTile, ...]:
     """``TACTICS`` tiles for TensorRT to time, the one that the launcher would take first."""
     best = forward_tile(architecture, tokens, head_dim, dtype)
-    block = best.block // 2 if best.block > _SMALLEST_BLOCK else best.block * 2
-    return best, replace(best, block=block, warps=max(1, best.warps * block // best.block))
+    if best.block > _SMALLEST_BLOCK:  # half as many registers a thread
+        return best, replace(best, block=best.block // 2)
+    return best, replace(best, block=best.block * 2, warps=best.warps * 2)
 
 
 def compile_plugin(
