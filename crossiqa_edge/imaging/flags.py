@@ -50,9 +50,11 @@ def picture_flags(size: tuple[int, int], views: Views) -> tuple[str, ...]:
 
 def luma_of(views: Views) -> Luma:
     """Luma of RGB by the weights of ITU-R BT.601 in 256ths, rounded down: uint8 (V, S, S)."""
-    wide = views.astype(np.uint16)
-    luma: Luma = ((77 * wide[..., 0] + 150 * wide[..., 1] + 29 * wide[..., 2]) >> 8).astype(np.uint8)
-    return luma
+    luma = views[..., 0] * np.uint16(77)  # at most 65,280 in the end
+    luma += views[..., 1] * np.uint16(150)
+    luma += views[..., 2] * np.uint16(29)
+    luma >>= 8
+    return luma.astype(np.uint8)
 
 
 def is_black(luma: Luma) -> bool:
@@ -69,8 +71,9 @@ def is_graphics(luma: Luma) -> bool:
     """Whether views (V, S, S) are of something drawn: text, a screen, a plot."""
     along = luma.shape[1] // _BLOCK
     whole = luma[:, : along * _BLOCK, : along * _BLOCK]
-    blocks = whole.reshape(len(luma), along, _BLOCK, along, _BLOCK)
-    span = blocks.max(axis=(2, 4)) - blocks.min(axis=(2, 4))
+    rows = whole.reshape(len(luma), along, _BLOCK, along * _BLOCK)  # whole lines first: they lie together
+    shape = (len(luma), along, along, _BLOCK)
+    span = rows.max(axis=2).reshape(shape).max(axis=3) - rows.min(axis=2).reshape(shape).min(axis=3)
     empty = np.count_nonzero(span <= _EMPTY)
     gentle = np.count_nonzero(span < _GENTLE) - empty
     return bool(
