@@ -23,10 +23,11 @@ class FolderSource:
         Raises:
             InputError: no picture in it, or the first cannot be read.
         """
-        self._entries = [entry for entry in gather([address.target]) if not entry.clip]
-        if not self._entries:
+        found = [entry.source for entry in gather([address.target]) if not entry.clip]
+        self._pictures = [source for source in found if isinstance(source, str | InputError)]
+        if not self._pictures:
             raise InputError(f"{address.name}: a folder of clips, not of pictures; give the clips")
-        first = self._entries[0].source
+        first = self._pictures[0]
         if isinstance(first, InputError):
             raise first
         height, width = decode(first).shape[:2]
@@ -39,8 +40,8 @@ class FolderSource:
             width=width,
             height=height,
             fps=fps,
-            frames=len(self._entries),
-            duration=len(self._entries) / fps,
+            frames=len(self._pictures),
+            duration=len(self._pictures) / fps,
             pixel_format="rgb24",
             matrix=RGB,
             full_range=True,
@@ -55,15 +56,15 @@ class FolderSource:
 
     def __iter__(self) -> Iterator[VideoFrame | GapEvent]:
         bad: list[str] = []
-        for index, entry in enumerate(self._entries):
+        for index, source in enumerate(self._pictures):
             if self._closed:
                 self.end = SourceEnd(STOPPED, "stopped")
                 return
             start = perf_counter()
             try:
-                if isinstance(entry.source, InputError):
-                    raise entry.source
-                picture = decode(entry.source)
+                if isinstance(source, InputError):
+                    raise source
+                picture = decode(source)
             except InputError as error:
                 bad.append(str(error))
                 yield GapEvent(index - 1 if index else None, index / self._fps, 1 / self._fps, str(error))

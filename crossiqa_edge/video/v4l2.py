@@ -62,7 +62,8 @@ class V4l2Decoder:
         self._context = self._opened()
 
     def _opened(self) -> Any:
-        model, context = self._stream.codec_context, av.CodecContext.create(self._name, "r")
+        model = self._stream.codec_context
+        context: Any = av.CodecContext.create(self._name, "r")
         context.extradata = model.extradata
         context.width, context.height = model.width, model.height
         context.options = {"pkt_timebase": str(self._stream.time_base)}  # else all time stamps become 0
