@@ -109,8 +109,9 @@ async def _file_of_form(request: Request, body: bytes) -> Upload:
         form = await MultiPartParser(
             request.headers, stream(), max_files=_MOST_FIELDS, max_fields=_MOST_FIELDS
         ).parse()
-    except (MultiPartException, KeyError) as error:  # KeyError: no boundary in the header
-        raise InputError(f"not a form ({getattr(error, 'message', 'no boundary')}); use curl -F") from error
+    except (MultiPartException, KeyError, ValueError) as error:
+        # No boundary is a KeyError, and python-multipart's own errors are ValueErrors.
+        raise InputError("the form is damaged; use curl -F file=@photo.jpg") from error
     try:
         files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
         if len(files) != 1:

@@ -69,7 +69,8 @@ REFUSED = {
     "nothing": (400, {"content": b""}),
     "half a picture": (400, {"content": png()[:200]}),
     "a small picture in a form, cut": (400, {"files": {"file": ("p.png", png()[:200])}}),
-    "a form without a file": (400, {"data": {"a": "b"}, "files": {}, "headers": {"Content-Type": FORM}}),
+    "a form without a file": (400, {"files": {"a": (None, "b")}}),
+    "a form that is none": (400, {"content": b"a=b", "headers": {"Content-Type": FORM}}),
     "two files": (400, {"files": [("a", ("a.png", png())), ("b", ("b.png", png()))]}),
     "a form without a boundary": (
         400,
