@@ -167,8 +167,8 @@ def _clip(scorer: Scorer, entry: Entry, settings: ClipSettings, writer: Writer) 
         end=running.end,
         pooling=settings.pooling,
     )
-    twice = isinstance(entry.source, str) and not source.facts.live and "://" not in entry.source
-    yield ClipResult(path, entry.source if twice else None, report)
+    named = entry.source if isinstance(entry.source, str) and "://" not in entry.source else None
+    yield ClipResult(path, None if source.facts.live else named, report)
     if interruption.came:
         raise KeyboardInterrupt
 
