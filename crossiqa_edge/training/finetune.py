@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from crossiqa_edge.card import ModelCard
 from crossiqa_edge.model.checkpoint import load, save_model
 from crossiqa_edge.model.quality import QualityModel
-from crossiqa_edge.training.calibrate import fit_calibration, interval_half_width, sigmoid
+from crossiqa_edge.training.calibrate import Intervals, fit_calibration, held_out_coverage, sigmoid
 from crossiqa_edge.training.distributed import World
 from crossiqa_edge.training.loop import Observer, Task, prepare_run, train
 from crossiqa_edge.training.metrics import plcc, srcc
@@ -189,18 +189,21 @@ def _finished_card(
     scores = 100.0 * sigmoid(slope * raw + offset)
     average.quality.calibration.slope.fill_(slope)
     average.quality.calibration.offset.fill_(offset)
+    ends = np.cumsum([len(item.raw) for item in judged])[:-1]
+    coverages = np.split(held_out_coverage(scores, 100.0 * opinions), ends)
     return replace(
         card,
         calibration=(slope, offset),
-        interval_half_width=interval_half_width(scores, 100.0 * opinions),
+        **Intervals.fit(scores, 100.0 * opinions).card_values(),
         training_data=tuple(dict.fromkeys((*card.training_data, *mix.training_names))),
         accuracy={
             item.held.name: {
                 "SRCC": round(srcc(item.raw, item.held.opinions), 4),
                 "PLCC": round(plcc(item.raw, item.held.opinions), 4),
+                "interval coverage": round(float(coverage.mean()), 4),
                 "pictures": len(item.raw),
             }
-            for item in judged
+            for item, coverage in zip(judged, coverages, strict=True)
         },
         recipe={**card.recipe, recipe.name: recipe.to_dict()},
     )

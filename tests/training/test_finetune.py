@@ -102,6 +102,8 @@ def test_a_run_learns_an_easy_set_and_calibrates_it(recipe, labelled, tmp_path, 
     assert card.accuracy["noise"]["SRCC"] > 0.8
     assert card.interval_half_width is not None
     assert card.interval_half_width < 40.0
+    assert len(card.interval_half_widths) == len(card.interval_edges) + 1
+    assert 0.5 <= card.accuracy["noise"]["interval coverage"] <= 1.0
     picture = photo_like(500, 224, 224)
     views = np.stack([get("white_noise")(picture, level, 1) for level in (1, 5)])
     with torch.no_grad():
