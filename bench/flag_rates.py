@@ -33,7 +33,7 @@ except ImportError as error:
 Item = TypeVar("Item")
 
 COUNT = 40  # of each kind
-STORED = (
+STORED: tuple[tuple[str, str, dict[str, int]], ...] = (
     ("PNG", "PNG", {}),
     ("JPEG 90", "JPEG", {"quality": 90}),
     ("JPEG 60", "JPEG", {"quality": 60}),
@@ -97,19 +97,21 @@ def plot(generator: np.random.Generator) -> Image.Image:
     figure = Figure(
         figsize=_one(generator, ((8, 5), (6, 4), (10, 6))), dpi=int(_one(generator, (72, 100, 150)))
     )
-    canvas = FigureCanvasAgg(figure)
+    FigureCanvasAgg(figure)
     axes = figure.add_subplot(title=_text(generator, 5))
     kind = generator.integers(4)
     if kind == 0:
         axes.plot(np.cumsum(generator.normal(size=(200, 4)), axis=0))
     elif kind == 1:
-        axes.scatter(*generator.normal(size=(2, 300)), c=generator.random(300))
+        x, y = generator.normal(size=(2, 300))
+        axes.scatter(x, y, c=generator.random(300))
     elif kind == 2:
         axes.bar(range(12), generator.random(12))
     else:
         axes.imshow(np.cumsum(np.cumsum(generator.normal(size=(30, 40)), 0), 1), aspect="auto")
-    canvas.draw()
-    return Image.fromarray(np.array(canvas.buffer_rgba())[..., :3])
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    return Image.open(stream).convert("RGB")
 
 
 KINDS: dict[str, Callable[[np.random.Generator], Image.Image]] = {
