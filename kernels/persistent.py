@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.kernels.accelerate import FusedBlock
@@ -35,6 +35,27 @@ WARPS, STAGES = 4, 3
 _GRANULE = 64  # widths are multiples of it, so that no tile of the inner loops is masked
 
 
+class PersistentBlocks(nn.Module):
+    """What ``blocks`` compute for one view, in one launch; it holds a copy of their parameters.
+
+    Raises:
+        ConfigError: blocks that the kernel does not take.
+    """
+
+    packed: Tensor
+
+    def __init__(self, blocks: Iterable[nn.Module]) -> None:
+        super().__init__()
+        fused = [block for block in blocks if isinstance(block, FusedBlock)]
+        self.register_buffer("packed", packed_parameters(fused))
+        self.heads, self.hidden = fused[0].attn.num_heads, fused[0].mlp.fc1.weight.shape[0]
+        self.epsilon = fused[0].norm1.eps
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(1, N, width) -> the same, of the last block; N is 256 at most."""
+        return launch_encoder(tokens, self.packed, heads=self.heads, hidden=self.hidden, epsilon=self.epsilon)
+
+
 def packed_parameters(blocks: Iterable[FusedBlock]) -> Tensor:
     """(layers, ...): the parameters of ``blocks`` as ``encoder_kernel`` reads them, a copy.
 
@@ -43,17 +64,20 @@ def packed_parameters(blocks: Iterable[FusedBlock]) -> Tensor:
     Raises:
         ConfigError: LayerScale, a layer without bias, or widths that are no multiple of 64.
     """
-    layers = []
-    for block in blocks:
-        attend_module, mlp = block.attn, block.mlp
-        parts = (block.norm1, attend_module.qkv, attend_module.proj, block.norm2, mlp.fc1, mlp.fc2)
-        values = [value for part in parts for value in (part.weight, part.bias)]
-        if any(value is None for value in values) or any(True for _ in block.ls1.parameters()):
-            raise ConfigError("the persistent kernel takes blocks with biases and without LayerScale only")
-        if any(len(part.bias) % _GRANULE for part in parts):
-            raise ConfigError(f"the persistent kernel takes widths that are multiples of {_GRANULE}")
-        layers.append(torch.cat([value.detach().flatten() for value in values]))
-    return torch.stack(layers)
+    return torch.stack([torch.cat([value.flatten() for value in _parameters(block)]) for block in blocks])
+
+
+def _parameters(block: FusedBlock) -> Iterator[Tensor]:
+    if any(True for _ in block.ls1.parameters()):
+        raise ConfigError("the persistent kernel takes no blocks with LayerScale")
+    parts = (block.norm1, block.attn.qkv, block.attn.proj, block.norm2, block.mlp.fc1, block.mlp.fc2)
+    for part in parts:
+        if part.bias is None or len(part.bias) % _GRANULE:
+            raise ConfigError(
+                f"the persistent kernel takes layers with a bias, of widths that {_GRANULE} divides"
+            )
+        yield part.weight.detach()
+        yield part.bias.detach()
 
 
 def launch_encoder(

@@ -17,7 +17,7 @@ from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.kernels.accelerate import accelerate
 from crossiqa_edge.kernels.embed import embed
 from crossiqa_edge.kernels.head import head
-from crossiqa_edge.kernels.persistent import launch_encoder, packed_parameters
+from crossiqa_edge.kernels.persistent import PersistentBlocks
 from crossiqa_edge.kernels.pixels import normaliser
 from crossiqa_edge.model.embedding import MultiLevelPatchEmbed
 from crossiqa_edge.model.quality import QualityModel
@@ -40,7 +40,6 @@ class FusedQuality(nn.Module):
     class_token: Tensor
     position: Tensor
     calibration: Tensor
-    packed: Tensor | None
 
     def __init__(
         self, model: QualityModel, dtype: torch.dtype = torch.float32, *, persistent: bool = False
@@ -49,7 +48,7 @@ class FusedQuality(nn.Module):
         encoder: VisionTransformer = copy.deepcopy(model.encoder).eval().requires_grad_(False)
         self.view_size = encoder.patch_embed.img_size[0]
         self.blocks = accelerate(encoder).blocks.to(dtype)
-        self.register_buffer("packed", packed_parameters(self.blocks) if persistent else None)
+        self.persistent = PersistentBlocks(self.blocks) if persistent else None
         self.norm, self.head = encoder.norm, copy.deepcopy(model.head).requires_grad_(False)
         levels = _levels(encoder.patch_embed)
         self.weights = nn.ParameterList(_constant(weight.flatten(1), dtype) for weight, _ in levels)
@@ -97,10 +96,8 @@ class FusedQuality(nn.Module):
 
     def encoded(self, tokens: Tensor) -> Tensor:
         """Tokens (B, 1 + P, width) before the first block -> after the last one."""
-        if self.packed is not None and tokens.is_cuda and len(tokens) == 1:
-            first = self.blocks[0]
-            sizes = {"heads": first.attn.num_heads, "hidden": first.mlp.fc1.out_features}
-            return launch_encoder(tokens, self.packed, **sizes, epsilon=first.norm1.eps)
+        if self.persistent is not None and tokens.is_cuda and len(tokens) == 1:
+            return self.persistent.forward(tokens)
         for block in self.blocks:
             tokens = block(tokens)
         return tokens

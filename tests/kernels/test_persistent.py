@@ -116,7 +116,7 @@ def test_a_model_uses_it_for_one_view_on_a_gpu_where_it_is_told_to(monkeypatch):
         launches.append(options)
         return launch_encoder(*arguments, **options)
 
-    monkeypatch.setattr("crossiqa_edge.kernels.quality.launch_encoder", counted)
+    monkeypatch.setattr("crossiqa_edge.kernels.persistent.launch_encoder", counted)
     x = normal(2, 5, 64)
     with torch.no_grad():
         expected = plain.encoded(x)
@@ -130,9 +130,9 @@ def test_a_model_uses_it_for_one_view_on_a_gpu_where_it_is_told_to(monkeypatch):
 
 
 def test_refusals():
-    with pytest.raises(ConfigError, match="without LayerScale"):
+    with pytest.raises(ConfigError, match="no blocks with LayerScale"):
         packed(blocks(init_values=0.1))
-    with pytest.raises(ConfigError, match="multiples of 64"):
+    with pytest.raises(ConfigError, match="that 64 divides"):
         packed([Block(32, 1, qkv_bias=True)])
     with pytest.raises(ConfigError, match="not 2 of 5"):
         launch_encoder(normal(2, 5, WIDTH), packed(blocks()), heads=HEADS, hidden=HIDDEN)
