@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from crossiqa_edge.bench.accuracy_results import BANDS, CORPORA, Group, Results
-from crossiqa_edge.bench.accuracy_rows import OVERALL, share
+from crossiqa_edge.bench.accuracy_rows import CLASSICAL, OVERALL, share
 from crossiqa_edge.bench.tables import Cells
 
 _OVERALL = {"tid": 0.85, "population": 0.85, "authentic": 0.65}
@@ -66,7 +66,7 @@ def compared(results: Results) -> int:
 
 def _comparisons(results: Results) -> Iterator[tuple[str, str, str, Group]]:
     for corpus in CORPORA:
-        for name in (OVERALL, *BANDS, *results.types(corpus)):
+        for name in (OVERALL, CLASSICAL, *BANDS, *results.types(corpus)):
             for peer in results.names("peer"):
                 found = results.difference(peer, corpus, name)
                 if found is not None:
