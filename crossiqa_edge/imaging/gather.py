@@ -26,6 +26,7 @@ _CLIP = re.compile(
 )
 _ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://|(?:camera|testpattern|gst):).*", re.IGNORECASE | re.DOTALL)
 _MAGIC = re.compile(r"[*?[]")
+_CHUNK = 1 << 20  # bytes; room for all that is asked for is taken before it has come
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def _piped(stdin: IO[bytes]) -> Entry:
 def _picture(stream: Readable) -> bytes:
     """All of ``stream``, but no more than ``decode`` needs to refuse it."""
     parts, size = [], 0
-    while size <= MAX_FILE_BYTES and (part := stream.read(MAX_FILE_BYTES + 1 - size)):
+    while size <= MAX_FILE_BYTES and (part := stream.read(min(_CHUNK, MAX_FILE_BYTES + 1 - size))):
         parts.append(part)
         size += len(part)
     return b"".join(parts)
