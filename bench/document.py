@@ -76,8 +76,8 @@ here.
 
 `pytest bench --benchmark-json=NEW.json` times decoding, sampling, inference, pooling, export and the kernels'
 references; `python -m crossiqa_edge.bench.gate STORED.json NEW.json` compares with a stored run and fails
-where a stage takes a quarter longer. Both count in units of a calibration loop that each has timed itself,
-so that they may come from different machines.
+where a stage takes a quarter longer (`--store` keeps the new one as the stored one). Both count in units of a
+calibration loop that each has timed itself, so that they may come from different machines.
 
 {suites}
 

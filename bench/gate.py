@@ -2,7 +2,8 @@
 
 Both files are what ``pytest bench --benchmark-json=FILE`` writes. Every median is divided by that of the
 calibration loop of its own run, so that a stored run means something on another machine or another day.
-Exit code 1 when a stage takes more than ``--tolerance`` longer than it did.
+Exit code 1 when a stage takes more than ``--tolerance`` longer than it did. With ``--store``, STORED.json is
+written instead: what NEW.json says without its thousands of raw timings, small enough to be committed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from crossiqa_edge.atomic import write_text
 from crossiqa_edge.bench.tables import text
 from crossiqa_edge.errors import CrossIQAError, InputError
 
@@ -62,13 +64,31 @@ def stages(before: Mapping[str, float], after: Mapping[str, float]) -> list[Stag
     return sorted(shared, key=lambda stage: -stage.ratio)
 
 
+def store(new: Path, stored: Path) -> None:
+    """Write to ``stored`` what ``new`` says, without its raw timings.
+
+    Raises:
+        InputError: ``new`` is nothing to compare with.
+        OutputError: ``stored`` cannot be written.
+    """
+    relative_medians(new)
+    values = json.loads(new.read_text(encoding="utf-8"))
+    for item in values["benchmarks"]:
+        item["stats"].pop("data", None)
+    write_text(stored, json.dumps(values, indent=1) + "\n")
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("stored", type=Path)
     parser.add_argument("new", type=Path)
     parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="share, 0.25 by default")
+    parser.add_argument("--store", action="store_true", help="write STORED from NEW, compare nothing")
     options = parser.parse_args(arguments)
     try:
+        if options.store:
+            store(options.new, options.stored)
+            return 0
         compared = stages(relative_medians(options.stored), relative_medians(options.new))
     except CrossIQAError as error:
         print(f"gate: {error}", file=sys.stderr)

@@ -30,6 +30,19 @@ def test_a_slower_stage_fails(run, capsys):
     assert main([stored, new, "--tolerance", "0.5"]) == 0
 
 
+def test_a_run_is_stored_without_its_raw_timings_and_means_the_same(run, tmp_path, capsys):
+    new, stored = run("a", 2.0, decode=4.0), tmp_path / "stored.json"
+    values = json.loads((tmp_path / "a").read_text())
+    values["benchmarks"][1]["stats"]["data"] = [4.0] * 10_000
+    (tmp_path / "a").write_text(json.dumps(values))
+    assert main([str(stored), new, "--store"]) == 0
+    assert stored.stat().st_size < 1000
+    assert main([str(stored), new]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split() == ["decode", "2.0000", "2.0000", "1.00"]
+    (tmp_path / "bare").write_text(json.dumps({"benchmarks": []}))
+    assert main([str(stored), str(tmp_path / "bare"), "--store"]) == 2
+
+
 def test_what_cannot_be_compared(run, tmp_path, capsys):
     (tmp_path / "text").write_text("hello")
     assert main([str(tmp_path / "text"), run("b", 1.0, decode=1.0)]) == 2
