@@ -73,6 +73,7 @@ def store(new: Path, stored: Path) -> None:
     """
     relative_medians(new)
     values = json.loads(new.read_text(encoding="utf-8"))
+    values.get("machine_info", {}).pop("node", None)  # the machine's name is nobody's business
     for item in values["benchmarks"]:
         item["stats"].pop("data", None)
     write_text(stored, json.dumps(values, indent=1) + "\n")

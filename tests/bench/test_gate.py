@@ -34,8 +34,10 @@ def test_a_run_is_stored_without_its_raw_timings_and_means_the_same(run, tmp_pat
     new, stored = run("a", 2.0, decode=4.0), tmp_path / "stored.json"
     values = json.loads((tmp_path / "a").read_text())
     values["benchmarks"][1]["stats"]["data"] = [4.0] * 10_000
+    values["machine_info"] = {"node": "secret", "cpu": "A CPU"}
     (tmp_path / "a").write_text(json.dumps(values))
     assert main([str(stored), new, "--store"]) == 0
+    assert json.loads(stored.read_text())["machine_info"] == {"cpu": "A CPU"}
     assert stored.stat().st_size < 1000
     assert main([str(stored), new]) == 0
     assert capsys.readouterr().out.splitlines()[1].split() == ["decode", "2.0000", "2.0000", "1.00"]
