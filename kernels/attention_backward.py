@@ -20,6 +20,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from crossiqa_edge.kernels.attention_forward import attention_spec
 from crossiqa_edge.kernels.attention_rows import (
     LOG2_E,
     load_rows,
@@ -27,7 +28,7 @@ from crossiqa_edge.kernels.attention_rows import (
     store_rows,
     with_adjacent_heads,
 )
-from crossiqa_edge.kernels.attention_tiles import AttentionTile, backward_tile
+from crossiqa_edge.kernels.attention_tiles import AttentionTile, backward_tile, forward_tile
 from crossiqa_edge.kernels.device import DTYPES, architecture, dot_precision
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
 from crossiqa_edge.kernels.targets import compile_options
@@ -274,8 +275,10 @@ def launch_attention_backward(
 
 
 def specs(workload: Workload) -> Iterator[KernelSpec]:
-    """Both kernels as training launches them: no mask, ``qkv`` contiguous."""
+    """As training launches them, without a mask: both kernels, and before them the one that saves sums."""
     dtype, dim, row = workload.dtype, workload.head_dim, 3 * workload.width
+    forward = forward_tile(workload.architecture, workload.tokens, dim, dtype)
+    yield attention_spec(workload, "attention.training", forward, save_log_sum=True)
     tile = backward_tile(workload.architecture, workload.tokens, dim, dtype)
     types = {
         **{"qkv_pointer": f"*{dtype}", "out_pointer": f"*{dtype}", "out_gradient_pointer": f"*{dtype}"},

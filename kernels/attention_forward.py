@@ -255,21 +255,25 @@ def launch_attention(
 def specs(workload: Workload) -> Iterator[KernelSpec]:
     """The form that inference takes: no mask, no ``log_sum``, ``qkv`` contiguous."""
     tile = forward_tile(workload.architecture, workload.tokens, workload.head_dim, workload.dtype)
-    yield attention_spec(workload, "attention", tile, int8=False)
+    yield attention_spec(workload, "attention", tile)
 
 
-def attention_spec(workload: Workload, name: str, tile: AttentionTile, *, int8: bool) -> KernelSpec:
-    """The kernel at ``tile`` as the compiler takes it, without mask and ``log_sum``, ``qkv`` contiguous."""
+def attention_spec(
+    workload: Workload, name: str, tile: AttentionTile, *, int8: bool = False, save_log_sum: bool = False
+) -> KernelSpec:
+    """The kernel at ``tile`` as the compiler takes it, without a mask, ``qkv`` contiguous."""
     dtype, dim, row = workload.dtype, workload.head_dim, 3 * workload.width
     return KernelSpec(
         name=name,
         function=attention_kernel,
         signature={
             **{"qkv_pointer": f"*{dtype}", "out_pointer": f"*{dtype}"},
+            **({"log_sum_pointer": "*fp32"} if save_log_sum else {}),
             **{"tokens": "i32", "heads": "i32", "batch_stride": "i32", "token_stride": "i32"},
         },
         constants={
-            **{"keep_pointer": None, "log_sum_pointer": None, "SCALE": dim**-0.5, "DIM": dim},
+            **({} if save_log_sum else {"log_sum_pointer": None}),
+            **{"keep_pointer": None, "SCALE": dim**-0.5, "DIM": dim},
             **{"BLOCK": tile.block, "STEP": tile.step, "REST": tile.rest},
             **{"INT8": int8, "PRECISION": "ieee"},
         },
