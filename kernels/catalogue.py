@@ -17,9 +17,9 @@ INT8 = ("linear_int8", "attention_int8")  # nothing for Turing and float32, see 
 _MLP_RATIO = 4  # of timm's vision transformers: hidden width over token width
 
 
-def specs(workload: Workload, modules: Iterable[str] = MODULES) -> Iterator[KernelSpec]:
-    """Every kernel of ``modules``, with its tile at ``workload``; by default all that scoring launches."""
-    for name in modules:
+def specs(workload: Workload, modules: Iterable[str] | None = None) -> Iterator[KernelSpec]:
+    """Every kernel of ``modules``, with its tile at ``workload``; of MODULES, where none are given."""
+    for name in MODULES if modules is None else modules:
         yield from import_module(f"crossiqa_edge.kernels.{name}").specs(workload)
 
 
