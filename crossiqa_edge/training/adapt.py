@@ -146,7 +146,7 @@ def adapt(
     judged = _judge(found.rows, quality_set, start, card, seed)
     head = fit_head(found.rows, quality_set, start, seed=seed)
     curve = learning_curve(found.rows, quality_set, start, seed=seed)
-    _install(quality, head, judged.calibration)
+    _install(quality, head)  # the calibration is the card's
     own = {"start": card.identity, "encoder": "frozen", "seed": seed, "ridge": head.strength}
     changed = _card(card, quality_set, judged, curve, own)
     folder = Path(out)
@@ -204,12 +204,10 @@ def _scores(raw: npt.NDArray[np.float64], calibration: tuple[float, float]) -> n
     return pooled
 
 
-def _install(quality: QualityModel, head: Head, calibration: tuple[float, float]) -> None:
+def _install(quality: QualityModel, head: Head) -> None:
     with torch.no_grad():
         quality.head.weight[0] = torch.from_numpy(head.weights)
         quality.head.bias[0] = head.bias
-        quality.calibration.slope.fill_(calibration[0])
-        quality.calibration.offset.fill_(calibration[1])
 
 
 def _card(

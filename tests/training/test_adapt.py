@@ -150,6 +150,9 @@ def test_few_opinions_keep_the_start_and_many_replace_it() -> None:
     other = labelled(features[:, 0] @ truth)
     assert srcc(out_of_fold(features, other, start)[:, 0], other.scores) > 0.98
     assert abs(srcc(start(features)[:, 0], other.scores)) < 0.6
+    # opinions without rhyme or reason: a fold that had a part in its own head would tell
+    chance = labelled(generator.normal(size=600))
+    assert abs(srcc(out_of_fold(features, chance, start)[:, 0], chance.scores)) < 0.2
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ CARD = ModelCard("n", "nano", interval_half_widths=(5.0, 20.0), interval_edges=(
 
 def test_each_region_counts_what_its_own_width_holds() -> None:
     predicted = np.array([10.0, 20.0, 30.0, 50.0, 95.0])
-    found = Coverage.of(CARD, predicted, predicted + np.array([5.0, 5.1, -5.0, 20.0, 4.0]))
+    found = Coverage.of(CARD, predicted, predicted + np.array([5.0, -5.1, -5.0, 20.0, 4.0]))
     assert found is not None
     assert [(r.low, r.high, r.n, r.covered) for r in found.regions] == [(0, 50, 3, 2), (50, 100, 2, 2)]
     assert (found.n, found.share) == (5, pytest.approx(0.8))
