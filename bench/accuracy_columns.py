@@ -174,6 +174,6 @@ def _vif() -> Callable[[Frame, Frame], float]:
     torch: Any = import_module("torch")
 
     def tensor(frame: Frame) -> Any:
-        return torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None].float() / 255
+        return torch.from_numpy(np.array(frame)).permute(2, 0, 1)[None].float() / 255
 
     return lambda reference, picture: float(piq.vif_p(tensor(picture), tensor(reference)))
