@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-torch = pytest.importorskip("torch", reason="training needs the train extra")
-pytest.importorskip("timm", reason="training needs the train extra")
-pytest.importorskip("onnx", reason="exporting needs the export extra")
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-
+import torch
 from own_pictures import make_pictures, write_table, write_weights
 
 from crossiqa_edge.model.checkpoint import load
