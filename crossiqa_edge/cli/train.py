@@ -224,6 +224,24 @@ def teach(recipe: str, data: tuple[str, ...], out: Path) -> None:
     click.echo(write_opinions(teacher, loaders, out, chosen.seed))
 
 
+@command.command("average")
+@click.argument("weights", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--recipe", required=True, help=f"Whose held-out pictures calibrate the mean. {_RECIPE}")
+@click.option("--data", multiple=True, required=True, metavar="NAME=FOLDER", help="As for finetune.")
+@click.option("-o", "--out", required=True, type=click.Path(file_okay=False, path_type=Path))
+@click.option("--cache", type=click.Path(file_okay=False, path_type=Path), help="As for finetune.")
+def average(
+    weights: tuple[Path, ...], recipe: str, data: tuple[str, ...], out: Path, cache: Path | None
+) -> None:
+    """The mean of the WEIGHTS of two stages or more, calibrated anew."""
+    _require_torch()
+    from crossiqa_edge.training.average import average as run
+    from crossiqa_edge.training.recipe import FinetuneRecipe, load_recipe
+
+    roots = dict(_pair(item, "--data") for item in data)
+    click.echo(run(weights, load_recipe(FinetuneRecipe, recipe), roots, out, cache=cache))
+
+
 @command.command("reference")
 @click.argument("weights", metavar="NAME|FILE.safetensors")
 @click.argument("pictures", type=click.Path(path_type=Path), metavar="FOLDER")

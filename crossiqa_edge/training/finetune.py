@@ -150,7 +150,7 @@ def finetune(
     average = train(task, recipe, directory, world, workers=workers, observer=observer)
     assert isinstance(average, OpinionRegression)
     if world.leads:
-        card = _finished_card(replace(card, name=name or recipe.size), recipe, mix, average)
+        card = finished_card(replace(card, name=name or recipe.size), recipe, mix, average.quality)
         save_model(average.quality.cpu(), card, directory / MODEL)
     return directory / MODEL
 
@@ -178,32 +178,34 @@ class _Judged:
     raw: npt.NDArray[np.float64]
 
 
-def _finished_card(
-    card: ModelCard, recipe: FinetuneRecipe, mix: Mix, average: OpinionRegression
-) -> ModelCard:
-    judged = [_Judged(held, predict(average.quality, held.views)) for held in mix.validations]
-    raw = np.concatenate([item.raw for item in judged])
-    opinions = np.concatenate([item.held.opinions for item in judged])
-    weights = np.concatenate([np.full(len(item.raw), 1.0 / len(item.raw)) for item in judged])
+def finished_card(card: ModelCard, recipe: FinetuneRecipe, mix: Mix, quality: QualityModel) -> ModelCard:
+    """Calibrate ``quality`` on what ``mix`` holds out, and write down how good it is there."""
+    judged = [_Judged(held, predict(quality, held.views)) for held in mix.validations]
+    counted = [item for item in judged if item.held.calibrates]
+    raw = np.concatenate([item.raw for item in counted])
+    opinions = np.concatenate([item.held.opinions for item in counted])
+    weights = np.concatenate([np.full(len(item.raw), 1.0 / len(item.raw)) for item in counted])
     slope, offset = fit_calibration(raw, opinions, weights)
     scores = 100.0 * sigmoid(slope * raw + offset)
-    average.quality.calibration.slope.fill_(slope)
-    average.quality.calibration.offset.fill_(offset)
-    ends = np.cumsum([len(item.raw) for item in judged])[:-1]
+    quality.calibration.slope.fill_(slope)
+    quality.calibration.offset.fill_(offset)
+    accuracy: dict[str, dict[str, float]] = {
+        item.held.name: {
+            "SRCC": round(srcc(item.raw, item.held.opinions), 4),
+            "PLCC": round(plcc(item.raw, item.held.opinions), 4),
+            "pictures": len(item.raw),
+        }
+        for item in judged
+    }
+    ends = np.cumsum([len(item.raw) for item in counted])[:-1]
     coverages = np.split(held_out_coverage(scores, 100.0 * opinions), ends)
+    for item, coverage in zip(counted, coverages, strict=True):
+        accuracy[item.held.name]["interval coverage"] = round(float(coverage.mean()), 4)
     return replace(
         card,
         calibration=(slope, offset),
         **Intervals.fit(scores, 100.0 * opinions).card_values(),
         training_data=tuple(dict.fromkeys((*card.training_data, *mix.training_names))),
-        accuracy={
-            item.held.name: {
-                "SRCC": round(srcc(item.raw, item.held.opinions), 4),
-                "PLCC": round(plcc(item.raw, item.held.opinions), 4),
-                "interval coverage": round(float(coverage.mean()), 4),
-                "pictures": len(item.raw),
-            }
-            for item, coverage in zip(judged, coverages, strict=True)
-        },
+        accuracy=accuracy,
         recipe={**card.recipe, recipe.name: recipe.to_dict()},
     )

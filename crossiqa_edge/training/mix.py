@@ -28,11 +28,19 @@ _DEGRADED_BY = {"population": "kadid10k", "tid-population": "tid2013", "video-or
 
 @dataclass(frozen=True)
 class Validation:
-    """Held-out pictures of one set as views, uint8 (N, V, S, S, 3), with opinions (N,) on 0..1."""
+    """Held-out pictures of one set.
+
+    Attributes:
+        name: of the set.
+        views: uint8 (N, V, S, S, 3).
+        opinions: (N,) on 0..1.
+        calibrates: whether they take part in the calibration and the intervals.
+    """
 
     name: str
     views: npt.NDArray[np.uint8]
     opinions: npt.NDArray[np.float64]
+    calibrates: bool = True
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,9 @@ def open_mix(
         training, held_out = split_source(source, root, recipe)
         draws.append(_draws(source, root, training, recipe, cache))
         if held_out is not None and not source.ordinal:
-            validations.append(_validation(held_out, recipe, cache))
+            validation = _validation(held_out, recipe, cache)
+            # TID2013's viewers would count twice, and the means of their opinions have lost their scatter
+            validations.append(replace(validation, calibrates=source.data != "tid-population"))
         references = len({item.reference for item in training.samples})
         names.append(f"{training.name}, {references} references")
     return Mix(tuple(draws), tuple(validations), tuple(names))
