@@ -233,7 +233,6 @@ def test_torch_compile_traces_it_whole(model, views):
 
 def test_onnx_export_gives_the_same_scores(model, views):
     onnxruntime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript", reason="torch's exporter needs the export extra")
     accelerate(model)
     vars(model.encoder)["dynamic_img_size"] = False
     vars(model.encoder.patch_embed)["flatten"] = True
