@@ -91,9 +91,9 @@ class VideoFrame:
 
     def views(self, sampling: str = "fragments", *, size: int = 224, crops: int = 5) -> Views:
         """Its views, uint8 (V, S, S, 3); arguments and errors as in ``crossiqa_edge.imaging.sampling``."""
-        taken = sample_planes if isinstance(self.picture, Planes) else sample
-        views: Views = taken(self.picture, sampling, size=size, crops=crops)  # type: ignore[arg-type]
-        return views
+        if isinstance(self.picture, Planes):
+            return sample_planes(self.picture, sampling, size=size, crops=crops)
+        return sample(self.picture, sampling, size=size, crops=crops)
 
     def luma(self) -> npt.NDArray[np.uint8]:
         """Luma of points on a regular grid, at most 128 a side; see ``luma_at``."""
