@@ -23,15 +23,14 @@ from crossiqa_edge.bench.accuracy_pretext import reconstruction
 from crossiqa_edge.bench.accuracy_probes import probe_rows, split_row
 from crossiqa_edge.bench.accuracy_rows import (
     FIGURES,
-    Row,
     agreement_row,
-    append,
     difference_row,
     fact_row,
     known,
 )
 from crossiqa_edge.bench.accuracy_sets import Corpus, corpora
 from crossiqa_edge.bench.crf_order import CRFS, score_at
+from crossiqa_edge.bench.jsonl import Row, append
 from crossiqa_edge.errors import CrossIQAError, OutputError
 from crossiqa_edge.runtime.scorer import Scorer
 from crossiqa_edge.video.pooling import Pooling
@@ -96,8 +95,7 @@ class Measuring:
 
     def _probes(self, encoder: Column) -> None:
         if not known(self.results, "splits", encoder):  # the last of its rows
-            for row in probe_rows(encoder, self.worlds, self.store):
-                append(self.results, row)
+            append(self.results, *probe_rows(encoder, self.worlds, self.store))
             append(self.results, split_row(encoder, self.worlds[-1], self.store))
         if encoder.name == "pretext alone" and not known(self.results, "reconstruction", encoder):
             pictures = sorted((self.options.data / "kodak").glob("*.png"))

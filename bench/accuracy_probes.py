@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from crossiqa_edge.bench.accuracy_columns import Column, Store
-from crossiqa_edge.bench.accuracy_rows import Row, agreement_row, fact_row
+from crossiqa_edge.bench.accuracy_rows import agreement_row, fact_row
 from crossiqa_edge.bench.accuracy_sets import SEED, Corpus
+from crossiqa_edge.bench.jsonl import Row
 from crossiqa_edge.data.datasets.base import QualitySet
 from crossiqa_edge.data.datasets.splits import TEN
 from crossiqa_edge.training.linear_probe import fit_probe, split_rows

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crossiqa_edge.bench.accuracy_rows import OVERALL, Row
+from crossiqa_edge.bench.accuracy_rows import OVERALL
+from crossiqa_edge.bench.jsonl import Row
 from crossiqa_edge.errors import InputError
 
 CORPORA = ("tid", "population", "authentic")

@@ -6,10 +6,9 @@ set, the last one counts.
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from functools import partial
 from itertools import pairwise
@@ -18,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from crossiqa_edge.bench.jsonl import Row, parsed
 from crossiqa_edge.data.datasets.base import Sample
-from crossiqa_edge.errors import InputError, OutputError
+from crossiqa_edge.errors import InputError
 from crossiqa_edge.training.bootstrap import Counts, interval, resampled_srcc, resamples
 from crossiqa_edge.training.evaluation import BANDS, Part
 from crossiqa_edge.training.metrics import LevelOrder, json_number, level_order
@@ -27,8 +27,6 @@ from crossiqa_edge.training.metrics import LevelOrder, json_number, level_order
 if TYPE_CHECKING:
     from crossiqa_edge.bench.accuracy_columns import Column, Rows
     from crossiqa_edge.bench.accuracy_sets import Corpus, Pictures
-
-Row = dict[str, Any]
 
 FIGURES, SCATTER, TYPES = "figures.jsonl", "scatter.webp", "types.webp"  # in a folder of results
 
@@ -104,30 +102,13 @@ def groups(samples: Sequence[Sample]) -> dict[str, Callable[[Sample], bool]]:
     return chosen
 
 
-def append(path: str | os.PathLike[str], row: Row) -> None:
-    """Add ``row`` to the file, making it if need be.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    try:
-        with Path(path).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(row) + "\n")
-    except OSError as error:
-        raise OutputError(f"{path}: not written ({error.strerror}); choose another path") from error
-
-
 def read(path: str | os.PathLike[str]) -> list[Row]:
-    """All rows of a file that ``append`` wrote.
+    """All rows of a file of figures.
 
     Raises:
         InputError: no such file, no rows, or a line that is no row of this format.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from error
-    rows = list(_parsed(lines, path))
+    rows = [_checked(row, where) for where, row in parsed(path)]
     if not rows:
         raise InputError(f"{path}: no figures in it; make some with python -m crossiqa_edge.bench.accuracy")
     return rows
@@ -145,17 +126,10 @@ def fact_row(kind: str, column: Column, **values: Any) -> Row:
     return {**_head(kind, column, None), **values}
 
 
-def _parsed(lines: Iterable[str], path: str | os.PathLike[str]) -> Iterator[Row]:
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise InputError(
-                f"{path}, line {number}: not JSON; the file was cut off, measure again"
-            ) from error
-        if not isinstance(row, dict) or row.get("format") != FORMAT or "kind" not in row:
-            raise InputError(f"{path}, line {number}: no figures in format {FORMAT}; measure again")
-        yield row
+def _checked(row: Row, where: str) -> Row:
+    if row.get("format") != FORMAT or "kind" not in row:
+        raise InputError(f"{where}: no figures in format {FORMAT}; measure again")
+    return row
 
 
 def _head(kind: str, column: Column, corpus: Corpus | None) -> Row:

@@ -6,7 +6,8 @@ import itertools
 
 from crossiqa_edge.bench.accuracy_bars import Loss
 from crossiqa_edge.bench.accuracy_results import BANDS, CORPORA, Group, Results
-from crossiqa_edge.bench.accuracy_rows import CLASSICAL, OVERALL, Row, share
+from crossiqa_edge.bench.accuracy_rows import CLASSICAL, OVERALL, share
+from crossiqa_edge.bench.jsonl import Row
 from crossiqa_edge.bench.tables import Cells
 
 ENCODERS = ("random init", "pretext alone", "fine-tuned")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crossiqa_edge.bench.rows import Row, point_key
+from crossiqa_edge.bench.jsonl import Row
+from crossiqa_edge.bench.rows import point_key
 from crossiqa_edge.errors import InputError
 
 TELLING = 0.1  # a difference that somebody who chooses between two points would care about

@@ -8,15 +8,15 @@ absent are said to be absent.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from crossiqa_edge.bench.comparison import compare_runs
 from crossiqa_edge.bench.gate import relative_medians
+from crossiqa_edge.bench.jsonl import Row, parsed
 from crossiqa_edge.bench.kernel_table import as_markdown
 from crossiqa_edge.bench.report import report_markdown
-from crossiqa_edge.bench.rows import Row, latest_run, read
+from crossiqa_edge.bench.rows import latest_run, read
 from crossiqa_edge.bench.tables import change_cells, markdown
 from crossiqa_edge.errors import CrossIQAError
 
@@ -124,7 +124,7 @@ def _part(path: Path) -> str:
 def _kernels(path: Path) -> str:
     if not path.is_file():
         return _ABSENT
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = [row for _, row in parsed(path)]
     return as_markdown(latest_run(rows)) + "\n"
 
 

@@ -7,8 +7,8 @@ from io import BytesIO
 
 import numpy as np
 
+from crossiqa_edge.bench.jsonl import Row
 from crossiqa_edge.bench.pareto import front, per_picture_ms, srcc_of
-from crossiqa_edge.bench.rows import Row
 from crossiqa_edge.bench.scaling import Curve
 from crossiqa_edge.errors import MissingDependencyError
 

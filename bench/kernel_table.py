@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from crossiqa_edge.bench.rows import Row
+from crossiqa_edge.bench.jsonl import Row
 
 HEADER = ("case", "candidate", "mode", "p50 µs", "p95 µs", "of the roof", "times ours", "off by")
 

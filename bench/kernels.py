@@ -23,10 +23,11 @@ import torch
 
 from crossiqa_edge.bench.facts import facts
 from crossiqa_edge.bench.gpu_timing import Call, CudaTimer, Timer, take_turns
+from crossiqa_edge.bench.jsonl import Row, append
 from crossiqa_edge.bench.kernel_cases import EAGER, OURS, Case, kernel_cases
 from crossiqa_edge.bench.kernel_encoders import TUNED, encoder_cases
 from crossiqa_edge.bench.kernel_table import as_text
-from crossiqa_edge.bench.rows import FORMAT, Row, append
+from crossiqa_edge.bench.rows import FORMAT
 from crossiqa_edge.bench.timing import Timing, compare
 from crossiqa_edge.errors import CrossIQAError
 
@@ -180,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             left = options.seconds - (perf_counter() - start)
             for row in run(cases, timer, roof=roof, seconds=left, rounds=options.rounds):
                 rows.append({**run_facts, **row})
-                append(options.out / FILE, rows[-1:])
+                append(options.out / FILE, rows[-1])
     except CrossIQAError as error:
         print(f"crossiqa: {error}", file=sys.stderr)
         return 2

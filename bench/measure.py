@@ -16,9 +16,10 @@ from crossiqa_edge.bench.child import cold_start
 from crossiqa_edge.bench.device import host_to_device_ms
 from crossiqa_edge.bench.energy import Counter, find_counter, metered
 from crossiqa_edge.bench.facts import facts, weather
+from crossiqa_edge.bench.jsonl import Row
 from crossiqa_edge.bench.point import Point
 from crossiqa_edge.bench.probe import Judged, digest, input_files
-from crossiqa_edge.bench.rows import FORMAT, Row
+from crossiqa_edge.bench.rows import FORMAT
 from crossiqa_edge.bench.timing import Timing, interleave, not_told_apart
 from crossiqa_edge.imaging.decode import decode
 from crossiqa_edge.imaging.sampling import sample

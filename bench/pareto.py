@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from crossiqa_edge.bench.rows import Row
+from crossiqa_edge.bench.jsonl import Row
 
 
 def per_picture_ms(row: Row) -> float:

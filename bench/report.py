@@ -13,7 +13,7 @@ from string import Template
 
 from crossiqa_edge.atomic import atomic_write, write_text
 from crossiqa_edge.bench.figure import tradeoff_png
-from crossiqa_edge.bench.rows import Row
+from crossiqa_edge.bench.jsonl import Row
 from crossiqa_edge.bench.tables import Cells, caption, markdown, result_cells
 
 _STAGES = {

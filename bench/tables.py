@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crossiqa_edge.bench.comparison import Change
+from crossiqa_edge.bench.jsonl import Row
 from crossiqa_edge.bench.pareto import front, per_picture_ms
-from crossiqa_edge.bench.rows import Row
 
 Cells = tuple[str, ...]
 

@@ -101,9 +101,9 @@ def _run(
 ) -> None:
     import json
 
+    from crossiqa_edge.bench.jsonl import append
     from crossiqa_edge.bench.measure import measure
     from crossiqa_edge.bench.point import grid, open_all
-    from crossiqa_edge.bench.rows import append
     from crossiqa_edge.bench.tables import caption, result_cells, text
 
     how = [_SAMPLINGS[name] for name in samplings]
@@ -114,7 +114,7 @@ def _run(
     judged = judged_pictures(data, limit)
     rows = measure(opened, judged, seconds=seconds, rounds=rounds, cold=not no_cold, on_step=complain)
     if out is not None:
-        append(out, rows)
+        append(out, *rows)
     if as_json:
         click.echo("\n".join(map(json.dumps, rows)))
     else:

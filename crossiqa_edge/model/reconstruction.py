@@ -44,12 +44,20 @@ class CrossReconstruction(nn.Module):
     degradation. It returns the losses by name; ``total`` is what to minimise.
     """
 
-    def __init__(self, quality: QualityModel, size: str, *, view_size: int, energy_weight: float) -> None:
+    def __init__(
+        self,
+        quality: QualityModel,
+        size: str,
+        *,
+        view_size: int,
+        energy_weight: float,
+        crossed_weight: float = 1.0,
+    ) -> None:
         super().__init__()
         self.quality = quality
         self.energies = BandEnergies()
         self.decoder = CrossDecoder(family_size(size), _PIXELS + self.energies.outputs, view_size=view_size)
-        self.energy_weight = energy_weight
+        self.energy_weight, self.crossed_weight = energy_weight, crossed_weight
 
     def forward(self, grid: Tensor) -> dict[str, Tensor]:
         tokens = self.encode_grid(grid)
@@ -62,10 +70,10 @@ class CrossReconstruction(nn.Module):
         )
         crossed_pixels, crossed_energies = self.losses(crossed, grid.flatten(0, 2))
         straight_pixels, straight_energies = self.losses(straight, torch.cat([grid[:, 0, 0], grid[:, 1, 1]]))
-        total = crossed_pixels + 0.5 * straight_pixels
-        total = total + self.energy_weight * (crossed_energies + 0.5 * straight_energies)
+        crossed_loss = crossed_pixels + self.energy_weight * crossed_energies
+        straight_loss = straight_pixels + self.energy_weight * straight_energies
         return {
-            "total": total,
+            "total": self.crossed_weight * crossed_loss + 0.5 * straight_loss,
             "crossed": crossed_pixels,
             "crossed_energies": crossed_energies,
             "straight": straight_pixels,

@@ -124,5 +124,9 @@ def build_module(recipe: PretrainRecipe, card: ModelCard) -> CrossReconstruction
     quality = QualityModel(card)
     quality.head.requires_grad_(False)  # nothing in the pretext reads it
     return CrossReconstruction(
-        quality, recipe.size, view_size=card.view_size, energy_weight=recipe.energy_weight
+        quality,
+        recipe.size,
+        view_size=card.view_size,
+        energy_weight=recipe.energy_weight,
+        crossed_weight=recipe.crossed_weight,
     )

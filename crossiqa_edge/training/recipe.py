@@ -72,11 +72,13 @@ class PretrainRecipe(Recipe):
     Attributes:
         pairing: ``cross-content`` (two pictures) or ``same-content`` (the paper's).
         energy_weight: weight of the band energies beside the pixels; 0 is the paper's pixel loss.
+        crossed_weight: weight of crossed reconstructions beside straight ones; 0 leaves an autoencoder.
         pristine_share: probability that one of the two degradations is none at all.
     """
 
     pairing: str = "cross-content"
     energy_weight: float = 0.1
+    crossed_weight: float = 1.0
     pristine_share: float = 0.1
 
     def __post_init__(self) -> None:

@@ -12,7 +12,8 @@ pytest.importorskip("timm", reason="encoders need the train extra")
 
 from crossiqa_edge.bench.accuracy_columns import NO_DIFFERENCE, Store, yardsticks
 from crossiqa_edge.bench.accuracy_probes import probe_rows, split_row
-from crossiqa_edge.bench.accuracy_rows import agreement_row, append, difference_row, known, read
+from crossiqa_edge.bench.accuracy_rows import agreement_row, difference_row, known, read
+from crossiqa_edge.bench.jsonl import append
 from crossiqa_edge.errors import InputError
 
 

@@ -12,8 +12,9 @@ pytest.importorskip("timm", reason="encoders need the train extra")
 from crossiqa_edge.bench.accuracy_bars import bar_cells, losses
 from crossiqa_edge.bench.accuracy_page import main, page
 from crossiqa_edge.bench.accuracy_results import Results
-from crossiqa_edge.bench.accuracy_rows import FIGURES, agreement_row, append, difference_row, fact_row, read
+from crossiqa_edge.bench.accuracy_rows import FIGURES, agreement_row, difference_row, fact_row, read
 from crossiqa_edge.bench.accuracy_tables import before_cells, overview_cells, precision_cells, probe_cells
+from crossiqa_edge.bench.jsonl import append
 
 ROOT = Path(__file__).parents[2]
 WORLDS = (corpus("tid"), corpus("population"), corpus("authentic", original=False))

@@ -1,14 +1,15 @@
 import pytest
 from rows_for_tests import row
 
-from crossiqa_edge.bench.rows import append, latest_run, read
+from crossiqa_edge.bench.jsonl import append
+from crossiqa_edge.bench.rows import latest_run, read
 from crossiqa_edge.errors import InputError, OutputError
 
 
 def test_rows_are_appended_and_read_back(tmp_path):
     path = tmp_path / "results.jsonl"
-    append(path, [row(run="a")])
-    append(path, [row(run="b"), row("tiny", run="b")])
+    append(path, row(run="a"))
+    append(path, row(run="b"), row("tiny", run="b"))
     rows = read(path)
     assert rows == [row(run="a"), row(run="b"), row("tiny", run="b")]
     assert latest_run(rows) == rows[1:]
@@ -20,7 +21,7 @@ def test_rows_are_appended_and_read_back(tmp_path):
         ("", "no results"),
         ('{"format": 1, "run": "x"', "line 1: not JSON"),
         ('{"format": 9}', "format 1"),
-        ("[]", "format 1"),
+        ("[]", "no row"),
         ('{"format": 1, "run": "x"}', "format 1"),
     ],
 )
@@ -35,4 +36,4 @@ def test_files_that_cannot_be_used(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         read(tmp_path / "absent")
     with pytest.raises(OutputError, match="not written"):
-        append(tmp_path, [row()])
+        append(tmp_path, row())

@@ -41,3 +41,15 @@ def test_a_perfect_rebuilding_costs_nothing(module):
     energies = module.energies(torch.stack(quadrants, dim=1))
     assert module.losses(Rebuilt(wanted, energies), target) == (0.0, 0.0)
     assert module.losses(Rebuilt(wanted, energies.flip(1)), target)[1] > 0.0
+
+
+def test_without_the_crossed_part_only_straight_reconstructions_are_learnt(module):
+    grid = torch.randint(0, 255, (1, 2, 2, 32, 32, 3), dtype=torch.uint8)
+    module.crossed_weight = 0.0
+    losses = module(grid)
+    wanted = 0.5 * (losses["straight"] + module.energy_weight * losses["straight_energies"])
+    torch.testing.assert_close(losses["total"], wanted)
+    module.crossed_weight = 1.0
+    again = module(grid)
+    added = again["crossed"] + module.energy_weight * again["crossed_energies"]
+    torch.testing.assert_close(again["total"], wanted + added)
