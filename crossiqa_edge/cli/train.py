@@ -2,53 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
-from crossiqa_edge.errors import ConfigError, MissingDependencyError
-
-_RECIPE = "Packaged recipe by name, or a TOML file. See: crossiqa train recipes."
-_SHARED = (
-    click.option(
-        "-o",
-        "--out",
-        required=True,
-        type=click.Path(file_okay=False, path_type=Path),
-        help="Folder of the run.",
-    ),
-    click.option(
-        "--cache",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="Folder for decoded pictures or features, to share between runs; the run's own by default.",
-    ),
-    click.option(
-        "--workers",
-        type=click.IntRange(min=0),
-        default=1,
-        show_default=True,
-        help="Processes that make views, or threads that decode.",
-    ),
-    click.option("--threads", type=int, help="Threads for the arithmetic; PyTorch's choice by default."),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
-    click.option("--seed", type=int, help="Replaces the recipe's seed; 0 without a recipe."),
-    click.option(
-        "--set",
-        "settings",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Replaces one value of the recipe, such as --set steps=100; may be repeated.",
-    ),
-    click.option("--restart", is_flag=True, help="Begin again instead of going on from the state in --out."),
+from crossiqa_edge.cli.train_options import (
+    RECIPE_HELP,
+    overrides,
+    pair,
+    require_torch,
+    run_options,
+    set_threads,
+    shared_options,
 )
-
-
-def _shared(function: Any) -> Any:
-    for option in reversed(_SHARED):
-        function = option(function)
-    return function
+from crossiqa_edge.errors import ConfigError, MissingDependencyError
 
 
 @click.group("train", context_settings={"help_option_names": ["-h", "--help"]})
@@ -69,29 +37,29 @@ def recipes() -> None:
 
 
 @command.command("pretrain")
-@click.option("--recipe", required=True, help=_RECIPE)
+@click.option("--recipe", required=True, help=RECIPE_HELP)
 @click.option("--photos", required=True, type=click.Path(path_type=Path), help="Folder of photographs.")
 @click.option(
     "--init-from", type=click.Path(path_type=Path), help="A timm ViT's safetensors file to start from."
 )
-@_shared
+@shared_options
 def pretrain(photos: Path, init_from: Path | None, **options: Any) -> None:
     """Learn quality without labels, by cross reconstruction of degraded photographs."""
-    _require_torch()
+    require_torch()
     from crossiqa_edge.training.distributed import joined
     from crossiqa_edge.training.pretrain import pretrain as run
     from crossiqa_edge.training.recipe import PretrainRecipe, load_recipe
 
-    recipe = load_recipe(PretrainRecipe, options["recipe"], _overrides(options))
-    _set_threads(options["threads"])
+    recipe = load_recipe(PretrainRecipe, options["recipe"], overrides(options))
+    set_threads(options["threads"])
     with joined(options["device"]) as world:
-        path = run(recipe, photos, options["out"], world, init_from=init_from, **_run_options(options))
+        path = run(recipe, photos, options["out"], world, init_from=init_from, **run_options(options))
         if world.leads:
             click.echo(path)
 
 
 @command.command("finetune")
-@click.option("--recipe", help=f"For the long training. {_RECIPE}")
+@click.option("--recipe", help=f"For the long training. {RECIPE_HELP}")
 @click.option(
     "--from",
     "weights",
@@ -117,7 +85,7 @@ def pretrain(photos: Path, init_from: Path | None, **options: Any) -> None:
     is_flag=True,
     help="With --recipe: train the regression head alone, the paper's protocol.",
 )
-@_shared
+@shared_options
 def finetune(
     recipe: str | None, weights: str | None, data: tuple[str, ...], onnx: bool, **options: Any
 ) -> int:
@@ -137,10 +105,10 @@ def finetune(
       2    nothing was trained
       130  interrupted
     """
-    _require_torch()
+    require_torch()
     if onnx:
         _require_export()
-    _set_threads(options["threads"])
+    set_threads(options["threads"])
     path: Path | None
     if recipe is None:
         path, code = _finetune_own(weights or "nano", data, options)
@@ -180,24 +148,54 @@ def _finetune_by_recipe(
 
     if options["scale"] is not None:
         raise ConfigError("--scale is of a table of your own; a recipe's sets know theirs; leave it out")
-    recipe = load_recipe(FinetuneRecipe, name, _overrides(options))
+    recipe = load_recipe(FinetuneRecipe, name, overrides(options))
     with joined(options["device"]) as world:
         path = run(
             recipe,
             None if weights is None else weights_of(weights),
-            dict(_pair(item, "--data") for item in data),
+            dict(pair(item, "--data") for item in data),
             options["out"],
             world,
             name=options["name"],
             linear_probe=options["linear_probe"],
-            **_run_options(options),
+            **run_options(options),
         )
         return path if world.leads else None
 
 
+@command.command("plan")
+@click.argument("plan", metavar="NAME|FILE.toml")
+@click.option(
+    "--data",
+    multiple=True,
+    required=True,
+    metavar="NAME=FOLDER",
+    help="Where a set of the plan lies, repeatedly; population=FOLDER is also what the pretext sees.",
+)
+@click.option("--name", help="What the model will be called.  [default: its size]")
+@shared_options
+def plan(plan: str, data: tuple[str, ...], name: str | None, **options: Any) -> None:
+    """Make a model from random weights by all stages of a PLAN, such as nano.
+
+    Each stage has a folder in --out. A stage that is there is not made again; the same command goes on
+    where it stopped.
+    """
+    require_torch()
+    from crossiqa_edge.training.distributed import joined
+    from crossiqa_edge.training.plan import load_plan, run_plan
+
+    stages = load_plan(plan, overrides(options))
+    set_threads(options["threads"])
+    roots = dict(pair(item, "--data") for item in data)
+    with joined(options["device"]) as world:
+        path = run_plan(stages, roots, options["out"], world, name=name, **run_options(options))
+        if world.leads:
+            click.echo(path)
+
+
 @command.command("teach")
 @click.option(
-    "--recipe", default="nano-taught", show_default=True, help=f"Whose hold-outs to respect. {_RECIPE}"
+    "--recipe", default="nano-taught", show_default=True, help=f"Whose hold-outs to respect. {RECIPE_HELP}"
 )
 @click.option(
     "--data",
@@ -213,12 +211,12 @@ def teach(recipe: str, data: tuple[str, ...], out: Path) -> None:
     --out becomes a labelled folder to train on (--data taught=FOLDER with the recipe nano-taught). Its
     opinions are a guess of people's: nothing to measure with.
     """
-    _require_torch()
+    require_torch()
     from crossiqa_edge.training.recipe import FinetuneRecipe, load_recipe
     from crossiqa_edge.training.teacher import fit_teacher, training_pictures, write_opinions
 
     chosen = load_recipe(FinetuneRecipe, recipe)
-    judged, held_out, loaders = training_pictures(chosen, dict(_pair(item, "--data") for item in data))
+    judged, held_out, loaders = training_pictures(chosen, dict(pair(item, "--data") for item in data))
     teacher, agreement = fit_teacher(judged, held_out)
     click.echo(f"the teacher's SRCC on {len(held_out)} held-out pictures: {agreement:.3f}", err=True)
     click.echo(write_opinions(teacher, loaders, out, chosen.seed))
@@ -226,7 +224,7 @@ def teach(recipe: str, data: tuple[str, ...], out: Path) -> None:
 
 @command.command("average")
 @click.argument("weights", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--recipe", required=True, help=f"Whose held-out pictures calibrate the mean. {_RECIPE}")
+@click.option("--recipe", required=True, help=f"Whose held-out pictures calibrate the mean. {RECIPE_HELP}")
 @click.option("--data", multiple=True, required=True, metavar="NAME=FOLDER", help="As for finetune.")
 @click.option("-o", "--out", required=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--cache", type=click.Path(file_okay=False, path_type=Path), help="As for finetune.")
@@ -234,11 +232,11 @@ def average(
     weights: tuple[Path, ...], recipe: str, data: tuple[str, ...], out: Path, cache: Path | None
 ) -> None:
     """The mean of the WEIGHTS of two stages or more, calibrated anew."""
-    _require_torch()
+    require_torch()
     from crossiqa_edge.training.average import average as run
     from crossiqa_edge.training.recipe import FinetuneRecipe, load_recipe
 
-    roots = dict(_pair(item, "--data") for item in data)
+    roots = dict(pair(item, "--data") for item in data)
     click.echo(run(weights, load_recipe(FinetuneRecipe, recipe), roots, out, cache=cache))
 
 
@@ -261,7 +259,7 @@ def reference(weights: str, pictures: Path, name: str, out: Path | None, workers
     From then on every score says which share of those pictures the model puts below it. Export afterwards:
     the card travels with the weights.
     """
-    _require_torch()
+    require_torch()
     from crossiqa_edge.cli.train_own import reference as run
 
     path, code = run(weights, pictures, name, out, workers)
@@ -274,40 +272,3 @@ def _require_export() -> None:
 
     if not find_spec("onnx"):
         raise MissingDependencyError("writing an ONNX file", "export")
-
-
-def _require_torch() -> None:
-    from importlib.util import find_spec
-
-    if not (find_spec("torch") and find_spec("timm")):
-        raise MissingDependencyError("training", "train")
-
-
-def _set_threads(threads: int | None) -> None:
-    import torch
-
-    if threads:
-        torch.set_num_threads(threads)
-
-
-def _run_options(options: dict[str, Any]) -> dict[str, Any]:
-    return {key: options[key] for key in ("cache", "workers", "restart")}
-
-
-def _overrides(options: dict[str, Any]) -> dict[str, Any]:
-    values = {key: _number(value) for key, value in (_pair(item, "--set") for item in options["settings"])}
-    return values if options["seed"] is None else {**values, "seed": options["seed"]}
-
-
-def _pair(text: str, option: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigError(f"{option} {text!r}: write it as NAME=VALUE")
-    return key, value
-
-
-def _number(text: str) -> int | float | str:
-    for kind in (int, float):
-        with suppress(ValueError):
-            return kind(text)
-    return text

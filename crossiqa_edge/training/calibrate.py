@@ -78,11 +78,13 @@ class Intervals:
         count = min(max(len(predicted) // LEAST_OF_REGION, 1), MOST_REGIONS)
         edges = tuple(_rounded(np.quantile(predicted, np.arange(1, count) / count)))
         region = np.searchsorted(edges, predicted, side="right")
+        overall = interval_half_width(predicted, opinions, coverage)
         half_widths = [
             interval_half_width(predicted[region == index], opinions[region == index], coverage)
+            if (region == index).any()  # many equal scores leave a region empty
+            else overall
             for index in range(count)
         ]
-        overall = interval_half_width(predicted, opinions, coverage)
         return cls(overall, tuple(map(_rounded_up, half_widths)), edges)
 
     def cover(self, predicted: Values, opinions: Values) -> npt.NDArray[np.bool_]:
@@ -104,8 +106,10 @@ def held_out_coverage(predicted: Values, opinions: Values, *, seed: int = 0) -> 
 
     The pictures are halved at random many times; each half is measured with the intervals of the other.
     The mean over all pictures, over a set or over a region is the coverage to expect on new ones like
-    them. Halves have fewer pictures, and so perhaps fewer regions, than all.
+    them. Halves have fewer pictures, and so perhaps fewer regions, than all. NaN of a single picture.
     """
+    if len(predicted) < 2:
+        return np.full(len(predicted), np.nan)
     generator = np.random.default_rng(seed)
     inside, times = np.zeros(len(predicted)), np.zeros(len(predicted))
     for _ in range(_HALVINGS):

@@ -29,6 +29,11 @@ class World:
         """``module`` with gradients averaged over all processes."""
         return DistributedDataParallel(module) if self.size > 1 else module
 
+    def wait(self) -> None:
+        """Until every process has come here."""
+        if self.size > 1:
+            torch.distributed.barrier()
+
     def mean(self, value: float) -> float:
         """Mean of a number over all processes."""
         if self.size == 1:

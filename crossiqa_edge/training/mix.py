@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crossiqa_edge.data.datasets.base import QualitySet
+from crossiqa_edge.data.datasets.bsds500 import in_test_part
 from crossiqa_edge.data.datasets.catalogue import open_set
 from crossiqa_edge.data.datasets.population import photographs
 from crossiqa_edge.data.datasets.splits import split_by_reference
@@ -83,16 +84,16 @@ def split_source(source: Source, root: Path, recipe: FinetuneRecipe) -> tuple[Qu
     """What a recipe trains on of a set, and what it keeps for validation."""
     opened = open_set(source.data, root)
     whole = replace(opened, name=source.name or opened.name)
-    if source.hold_out == 0.0 and not source.hold_out_references:
+    held = set(source.hold_out_references)
+    if source.hold_out > 0.0 and not held:
+        _, drawn = split_by_reference(whole, (1.0 - source.hold_out, source.hold_out), seed=recipe.seed)
+        held = {item.reference for item in drawn.samples}
+    if recipe.bsds_test_apart and source.data in _DEGRADED_BY:
+        held |= {item.reference for item in whole.samples if in_test_part(item.reference)}
+    if not held:
         return whole, None
-    if source.hold_out_references:
-        held = set(source.hold_out_references)
-        training = whole.where(lambda item: item.reference not in held)
-        held_out = whole.where(lambda item: item.reference in held)
-    else:
-        training, held_out = split_by_reference(
-            whole, (1.0 - source.hold_out, source.hold_out), seed=recipe.seed
-        )
+    training = whole.where(lambda item: item.reference not in held)
+    held_out = whole.where(lambda item: item.reference in held)
     if not len(training) or not len(held_out):
         raise ConfigError(f"{source.data}: the hold-out leaves one side empty; change it in the recipe")
     return training, held_out

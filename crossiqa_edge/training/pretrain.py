@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from crossiqa_edge.card import ModelCard
+from crossiqa_edge.data.datasets.bsds500 import in_test_part
 from crossiqa_edge.data.datasets.population import photographs
 from crossiqa_edge.data.degradations import LEVELS, every
 from crossiqa_edge.imaging.sampling import Frame
@@ -91,6 +92,8 @@ def pretrain(
     """
     directory = prepare_run(out, restart=restart)
     paths = photographs(photos)
+    if recipe.bsds_test_apart:
+        paths = [path for path in paths if not in_test_part(path.name)]
     pictures = PictureCache.of_files(cache or directory, paths)
     card = ModelCard(
         name=recipe.name,

@@ -9,9 +9,12 @@ from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from crossiqa_edge.errors import ConfigError
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -34,6 +37,7 @@ class Recipe:
         learning_rate, weight_decay, warmup_steps: AdamW with linear warm-up and cosine decay to zero.
         clip_norm: largest gradient norm.
         ema_decay: decay of the exponential moving average whose weights are kept.
+        bsds_test_apart: never train on photographs of BSDS500's test part; fine-tuning holds them out.
         precision: ``auto`` (bfloat16 where the hardware multiplies it natively), ``fp32`` or ``bf16``.
     """
 
@@ -50,6 +54,7 @@ class Recipe:
     warmup_steps: int = 100
     clip_norm: float = 1.0
     ema_decay: float = 0.998
+    bsds_test_apart: bool = False
     precision: str = "auto"
 
     def __post_init__(self) -> None:
@@ -150,9 +155,7 @@ _PACKAGED = files("crossiqa_edge.training") / "recipes"
 
 def packaged_recipes() -> list[str]:
     """Names of the recipes that come with the package."""
-    return sorted(
-        item.name.removesuffix(".toml") for item in _PACKAGED.iterdir() if item.name.endswith(".toml")
-    )
+    return packaged_names(_PACKAGED)
 
 
 def load_recipe(
@@ -163,34 +166,44 @@ def load_recipe(
     Raises:
         ConfigError: no such recipe, not TOML, or an unknown or wrong value.
     """
-    text = _recipe_text(name)
+    values = read_toml(_PACKAGED, name, "recipe")
+    return build_recipe(kind, {"name": Path(name).stem, **values, **(overrides or {})}, f"recipe {name}")
+
+
+def packaged_names(folder: Traversable) -> list[str]:
+    """The TOML files of a folder in the package, without their ending."""
+    names = (item.name for item in folder.iterdir())
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+
+
+def read_toml(folder: Traversable, name: str | os.PathLike[str], kind: str) -> dict[str, Any]:
+    """What ``folder`` of the package has under ``name``, or else the TOML file of that name.
+
+    Raises:
+        ConfigError: neither is there, or it is not TOML.
+    """
+    packaged = folder / f"{name}.toml"
     try:
-        values = tomllib.loads(text)
+        return tomllib.loads(packaged.read_text() if packaged.is_file() else Path(name).read_text())
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"recipe {name}: not TOML ({error})") from error
-    values = {"name": Path(name).stem, **values, **(overrides or {})}
-    return _build(kind, values, str(name))
-
-
-def _recipe_text(name: str | os.PathLike[str]) -> str:
-    packaged = _PACKAGED / f"{name}.toml"
-    if packaged.is_file():
-        return packaged.read_text()
-    try:
-        return Path(name).read_text()
+        raise ConfigError(f"{kind} {name}: not TOML ({error})") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"no recipe {name!r}; packaged ones are {', '.join(packaged_recipes())}, or give a TOML file"
-        ) from error
+        known = ", ".join(packaged_names(folder))
+        raise ConfigError(f"no {kind} {name!r}; packaged ones are {known}, or give a TOML file") from error
 
 
-def _build(kind: type[AnyRecipe], values: dict[str, Any], where: str) -> AnyRecipe:
+def build_recipe(kind: type[AnyRecipe], values: dict[str, Any], where: str) -> AnyRecipe:
+    """A recipe from its values, each checked; ``where`` begins what an error says.
+
+    Raises:
+        ConfigError: an unknown or wrong value.
+    """
     known = {item.name: item for item in fields(kind)}
     for key in values:
         if key not in known:
             near = get_close_matches(key, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            raise ConfigError(f"recipe {where}: unknown key {key!r}; {hint}")
+            raise ConfigError(f"{where}: unknown key {key!r}; {hint}")
     if "sources" in values:
         values["sources"] = tuple(
             source if isinstance(source, Source) else _source(source, where) for source in values["sources"]
@@ -201,7 +214,7 @@ def _build(kind: type[AnyRecipe], values: dict[str, Any], where: str) -> AnyReci
         if expected is float and isinstance(value, int):
             values[key] = float(value)
         elif expected and not isinstance(value, expected):
-            raise ConfigError(f"recipe {where}: {key} is a {expected.__name__}, not {value!r}")
+            raise ConfigError(f"{where}: {key} is a {expected.__name__}, not {value!r}")
     return kind(**values)
 
 
@@ -210,6 +223,4 @@ def _source(values: Mapping[str, Any], where: str) -> Source:
     try:
         return Source(**values)
     except TypeError as error:
-        raise ConfigError(
-            f"recipe {where}: a [[sources]] table has data, weight and hold_out ({error})"
-        ) from error
+        raise ConfigError(f"{where}: a [[sources]] table has data, weight and hold_out ({error})") from error

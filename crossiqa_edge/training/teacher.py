@@ -39,6 +39,7 @@ from crossiqa_edge.training.metrics import srcc
 from crossiqa_edge.training.mix import split_source
 from crossiqa_edge.training.recipe import FinetuneRecipe
 
+OPINIONS = "labels.csv"
 LARGEST_SIDE = 384
 _SMALLEST_SIDE = 260
 _SCALED_SHARE = 0.6
@@ -194,5 +195,5 @@ def write_opinions(
         with atomic_write(directory / f"{index:05d}.png") as stream:
             Image.fromarray(picture).save(stream, "PNG", compress_level=1)
         table.writerow((f"{index:05d}.png", f"{100.0 * min(max(teacher(picture), 0.0), 1.0):.2f}"))
-    write_text(directory / "labels.csv", text.getvalue())
-    return directory / "labels.csv"
+    write_text(directory / OPINIONS, text.getvalue())
+    return directory / OPINIONS

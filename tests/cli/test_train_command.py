@@ -65,3 +65,24 @@ def test_wrong_usage_is_one_line_and_exit_code_2(photos, tmp_path, capfd, argume
 def test_recipes_are_listed(capfd):
     assert run("recipes") == 0
     assert "nano-pretrain" in capfd.readouterr().out.split()
+
+
+def test_a_plan_is_one_command(photos, tmp_path, capfd):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'size = "micro"\nview_size = 32\nbatch = 2\nsteps = 2\nsteps_per_epoch = 2\n'
+        '[[sources]]\ndata = "population"\nhold_out = 0.3\n'
+        '[[stages]]\nname = "first"\nverb = "pretrain"\n'
+        '[[stages]]\nname = "second"\nverb = "finetune"\nfrom = "first"\n'
+    )
+    arguments = ("plan", path, "--data", f"population={photos}", "--out", tmp_path / "run", "--workers", "0")
+    assert run(*arguments, "--name", "mine") == 0
+    _, card = load(capfd.readouterr().out.strip())
+    assert (card.name, list(card.recipe)) == ("mine", ["pretrain", "mine-second"])
+    assert run(*arguments, "--seed", "1") == 2
+    assert "another plan" in capfd.readouterr().err
+
+
+def test_an_unknown_plan_is_named(photos, tmp_path, capfd):
+    assert run("plan", "nosuch", "--data", f"population={photos}", "--out", tmp_path) == 2
+    assert "packaged ones are nano" in capfd.readouterr().err

@@ -86,3 +86,14 @@ def test_reference_quantiles_are_shares_of_the_set(generator):
     for score in (10.0, 37.0, 90.0):
         assert card.percentile(score) == pytest.approx(100 * np.mean(scores < score), abs=0.5)
     assert ModelCard.from_json(card.to_json()) == card
+
+
+def test_equal_scores_leave_regions_empty_and_still_have_intervals():
+    scores, opinions = np.full(300, 50.0), np.linspace(20, 80, 300)
+    found = Intervals.fit(scores, opinions)
+    assert found.half_widths == pytest.approx([found.overall] * len(found.half_widths), abs=0.01)
+    assert held_out_coverage(scores, opinions).mean() == pytest.approx(0.9, abs=0.03)
+
+
+def test_a_single_picture_tells_nothing_of_coverage():
+    assert np.isnan(held_out_coverage(np.array([50.0]), np.array([40.0]))).all()

@@ -1,0 +1,183 @@
+"""Plans: all stages from random weights to a finished model, in one small TOML file and by one command.
+
+A plan holds its recipes, so it alone decides what is made. A stage whose result lies in the folder is not
+repeated, one that was interrupted goes on from its state.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from crossiqa_edge.atomic import write_text
+from crossiqa_edge.errors import ConfigError
+from crossiqa_edge.training.average import average
+from crossiqa_edge.training.distributed import World
+from crossiqa_edge.training.finetune import MODEL, finetune
+from crossiqa_edge.training.loop import prepare_run
+from crossiqa_edge.training.pretrain import ENCODER, pretrain
+from crossiqa_edge.training.recipe import (
+    FinetuneRecipe,
+    PretrainRecipe,
+    build_recipe,
+    packaged_names,
+    read_toml,
+)
+from crossiqa_edge.training.teacher import OPINIONS, fit_teacher, training_pictures, write_opinions
+
+_PACKAGED = files("crossiqa_edge.training") / "plans"
+_RESULTS = {"pretrain": ENCODER, "finetune": MODEL, "average": MODEL, "teach": OPINIONS}
+_STAGE_KEYS = {"name", "verb", "from", "recipe"}
+# Sets that are made of others' pictures: where they lie if nothing else is said.
+_SAME_PLACE = {"tid-population": "population", "video-order": "population"}
+_PLAN = "plan.json"
+
+Roots = Mapping[str, str | os.PathLike[str]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a plan.
+
+    Attributes:
+        name: of the stage, and of its folder.
+        verb: pretrain, finetune, teach or average.
+        recipe: what decides the stage.
+        sources: names of the stages whose weights it starts from or averages.
+    """
+
+    name: str
+    verb: str
+    recipe: PretrainRecipe | FinetuneRecipe
+    sources: tuple[str, ...] = ()
+
+    def result(self, out: Path) -> Path:
+        """The file that the stage leaves, last of all that it writes."""
+        return out / self.name / _RESULTS[self.verb]
+
+
+def packaged_plans() -> list[str]:
+    """Names of the plans that come with the package."""
+    return packaged_names(_PACKAGED)
+
+
+def load_plan(name: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None) -> tuple[Stage, ...]:
+    """A packaged plan by name, or one from a TOML file; ``overrides`` replace values in all its recipes.
+
+    A plan has the values that its recipes share at the top, then tables ``[[stages]]`` with a name, a verb,
+    ``from`` (stages before it) and ``recipe``, a table of the values that are this stage's own.
+
+    Raises:
+        ConfigError: no such plan, not TOML, or a stage that makes no sense.
+    """
+    shared = {**read_toml(_PACKAGED, name, "plan"), **(overrides or {})}
+    stages: list[Stage] = []
+    for table in shared.pop("stages", []):
+        stages.append(_stage(table, shared, Path(name).stem, stages))
+    if not stages:
+        raise ConfigError(f"plan {name}: at least one [[stages]] is needed")
+    return tuple(stages)
+
+
+def run_plan(
+    plan: tuple[Stage, ...],
+    roots: Roots,
+    out: str | os.PathLike[str],
+    world: World,
+    *,
+    name: str | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    workers: int = 1,
+    restart: bool = False,
+) -> Path:
+    """Run the stages that ``out`` does not hold yet, each in a folder of its own.
+
+    Args:
+        roots: where each set lies; ``tid-population`` and ``video-order`` lie where ``population`` does, and
+            what a teacher was asked lies in the folder of the stage before.
+        name: what the model will be called.
+        cache: folder for decoded pictures, one within ``out`` by default.
+
+    Returns:
+        Path of the last stage's result.
+
+    Raises:
+        ConfigError: ``out`` holds the run of another plan, or a set is missing from ``roots``.
+    """
+    directory = prepare_run(out, restart=restart)
+    if world.leads:
+        _claim(directory / _PLAN, plan, restart)
+    places = dict(roots)
+    for made, origin in _SAME_PLACE.items():
+        if origin in roots:
+            places.setdefault(made, roots[origin])
+    options = {"cache": cache or directory / "pictures", "workers": workers, "restart": restart}
+    for stage in plan:
+        if stage.verb == "teach":
+            places["taught"] = directory / stage.name
+        if restart or not stage.result(directory).is_file():
+            _run_stage(stage, places, directory, world, name, options)
+            world.wait()
+    return plan[-1].result(directory)
+
+
+def _run_stage(
+    stage: Stage, places: Roots, out: Path, world: World, name: str | None, options: dict[str, Any]
+) -> None:
+    before = [_weights(out, source) for source in stage.sources]
+    folder, recipe = out / stage.name, stage.recipe
+    if isinstance(recipe, PretrainRecipe):
+        if "population" not in places:
+            raise ConfigError(f"stage {stage.name}: say where photographs lie: --data population=FOLDER")
+        pretrain(recipe, places["population"], folder, world, **options)
+    elif stage.verb == "finetune":
+        finetune(recipe, before[0] if before else None, places, folder, world, name=name, **options)
+    elif world.leads and stage.verb == "teach":
+        judged, held_out, loaders = training_pictures(recipe, places)
+        teacher, _ = fit_teacher(judged, held_out)
+        write_opinions(teacher, loaders, folder, recipe.seed)
+    elif world.leads:
+        average(before, recipe, places, folder, cache=options["cache"])
+
+
+def _weights(out: Path, stage: str) -> Path:
+    finished, encoder = out / stage / MODEL, out / stage / ENCODER
+    return finished if finished.is_file() else encoder
+
+
+def _stage(table: Mapping[str, Any], shared: Mapping[str, Any], plan: str, before: list[Stage]) -> Stage:
+    name, verb = str(table.get("name", "")), str(table.get("verb", ""))
+    where = f"plan {plan}, stage {name!r}"
+    if unknown := set(table) - _STAGE_KEYS:
+        raise ConfigError(f"{where}: unknown key {min(unknown)!r}; known: name, verb, from, recipe")
+    if not name.isidentifier() or any(stage.name == name for stage in before):
+        raise ConfigError(f"{where}: give each stage one word of its own as its name")
+    if verb not in _RESULTS:
+        raise ConfigError(f"{where}: verb is {', '.join(_RESULTS)}, not {verb!r}")
+    sources = table.get("from", ())
+    sources = (sources,) if isinstance(sources, str) else tuple(sources)
+    models = [stage.name for stage in before if stage.verb != "teach"]
+    for source in sources:
+        if source not in models:
+            raise ConfigError(f"{where}: from {source!r}, which makes no weights before it")
+    kind: type[PretrainRecipe | FinetuneRecipe] = FinetuneRecipe
+    other: type[PretrainRecipe | FinetuneRecipe] = PretrainRecipe
+    if verb == "pretrain":
+        kind, other = other, kind
+    foreign = {item.name for item in fields(other)} - {item.name for item in fields(kind)}
+    values = {key: value for key, value in shared.items() if key not in foreign}
+    values |= {**table.get("recipe", {}), "name": f"{plan}-{name}"}
+    return Stage(name, verb, build_recipe(kind, values, where), sources)
+
+
+def _claim(path: Path, plan: tuple[Stage, ...], restart: bool) -> None:
+    """Keep the plan beside its results, so that another one does not go on from them."""
+    text = json.dumps([asdict(stage) for stage in plan], indent=1) + "\n"
+    if path.is_file() and path.read_text() != text and not restart:
+        raise ConfigError(f"{path.parent}: holds the run of another plan; choose another folder or --restart")
+    write_text(path, text)

@@ -1,0 +1,152 @@
+"""Plans: one command from random weights to a model, stage by stage, each made once."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from crossiqa_edge.errors import ConfigError, DatasetError
+from crossiqa_edge.imaging.testpattern import photo_like
+from crossiqa_edge.model.checkpoint import load
+from crossiqa_edge.training import teacher
+from crossiqa_edge.training.plan import load_plan, packaged_plans, run_plan
+
+SMALL = """
+size = "micro"
+view_size = 32
+batch = 2
+steps = 2
+steps_per_epoch = 2
+warmup_steps = 1
+[[sources]]
+data = "population"
+hold_out = 0.3
+[[sources]]
+data = "folder"
+hold_out = 0.3
+name = "judged"
+[[stages]]
+name = "pretext"
+verb = "pretrain"
+[[stages]]
+name = "first"
+verb = "finetune"
+from = "pretext"
+[[stages]]
+name = "opinions"
+verb = "teach"
+[[stages]]
+name = "second"
+verb = "finetune"
+from = "first"
+[stages.recipe]
+steps = 3
+sources = [{data = "folder", hold_out = 0.3}, {data = "folder", place = "taught", hold_out = 0.0}]
+[[stages]]
+name = "mean"
+verb = "average"
+from = ["first", "second"]
+"""
+
+
+@pytest.fixture
+def plan_file(tmp_path):
+    def write(text=SMALL):
+        path = tmp_path / "small.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def roots(photos, tmp_path, monkeypatch):
+    """Photographs and a judged folder; the teacher is one that sees brightness alone."""
+    folder = tmp_path / "judged"
+    folder.mkdir()
+    rows = [("file", "mos")]
+    for seed in range(8):
+        Image.fromarray(photo_like(seed, 64, 64)).save(folder / f"{seed}.png")
+        rows.append((f"{seed}.png", 10 * seed))
+    with (folder / "labels.csv").open("w", newline="") as table:
+        csv.writer(table).writerows(rows)
+    monkeypatch.setattr(
+        teacher, "efficientnet_lite0", lambda: lambda frame: np.array([frame.mean()], np.float32)
+    )
+    return {"population": photos, "folder": folder}
+
+
+def test_a_plan_makes_every_stage_once(plan_file, roots, tmp_path, alone):
+    plan = load_plan(plan_file())
+    out = tmp_path / "run"
+    path = run_plan(plan, roots, out, alone, name="made", workers=0)
+    assert path == out / "mean" / "model.safetensors"
+    _, card = load(path)
+    assert card.name == "made"
+    assert list(card.recipe) == ["pretrain", "small-first", "small-second", "average", "small-mean"]
+    assert card.recipe["small-second"]["steps"] == 3
+    assert len(list((out / "opinions").glob("*.png"))) > 0
+    made = {file: file.stat().st_mtime_ns for file in out.glob("*/*.safetensors")}
+    (out / "mean" / "model.safetensors").unlink()
+    assert run_plan(plan, roots, out, alone, name="made", workers=0) == path
+    again = {file: file.stat().st_mtime_ns for file in out.glob("*/*.safetensors")}
+    assert [file for file in made if made[file] != again[file]] == [path]
+
+
+def test_the_same_plan_makes_the_same_weights(plan_file, roots, tmp_path, alone):
+    plan = load_plan(plan_file())
+    first, second = (
+        run_plan(plan, roots, tmp_path / name, alone, workers=0).read_bytes() for name in ("one", "two")
+    )
+    assert first == second
+    other = run_plan(load_plan(plan_file(), {"seed": 1}), roots, tmp_path / "three", alone, workers=0)
+    assert other.read_bytes() != first
+
+
+def test_a_folder_keeps_to_its_plan(plan_file, roots, tmp_path, alone):
+    plan = load_plan(plan_file())[:1]
+    run_plan(plan, roots, tmp_path / "run", alone, workers=0)
+    changed = load_plan(plan_file(), {"steps": 3})[:1]
+    with pytest.raises(ConfigError, match="another plan"):
+        run_plan(changed, roots, tmp_path / "run", alone, workers=0)
+    path = run_plan(changed, roots, tmp_path / "run", alone, workers=0, restart=True)
+    assert load(path)[1].recipe["pretrain"]["steps"] == 3
+
+
+def test_what_is_missing_is_named(plan_file, roots, tmp_path, alone):
+    plan = load_plan(plan_file())
+    with pytest.raises(ConfigError, match="population=FOLDER"):
+        run_plan(plan, {"folder": roots["folder"]}, tmp_path / "a", alone, workers=0)
+    with pytest.raises(DatasetError):
+        run_plan(plan, {**roots, "population": tmp_path / "nowhere"}, tmp_path / "b", alone, workers=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("steps = 2", "at least one"),
+        ('[[stages]]\nname = "a"\nverb = "guess"', "verb is pretrain, finetune"),
+        ('[[stages]]\nname = "a"\nverb = "finetune"\nfrom = "b"', "makes no weights before it"),
+        ('[[stages]]\nname = "a b"\nverb = "pretrain"', "one word"),
+        ('[[stages]]\nname = "a"\nverb = "pretrain"\nrecipes = {}', "unknown key 'recipes'"),
+        ('[[stages]]\nname = "a"\nverb = "pretrain"\n[stages.recipe]\nstepz = 1', "did you mean 'steps'"),
+        ('stepz = 1\n[[stages]]\nname = "a"\nverb = "pretrain"', "did you mean 'steps'"),
+        ('[[stages]]\nname = "a"\nverb = "pretrain"\n' * 2, "of its own"),
+        ('[[stages]]\nname = "a"\nverb = "teach"', r"at least one \[\[sources"),
+    ],
+)
+def test_wrong_plans_are_named(plan_file, text, told):
+    with pytest.raises(ConfigError, match=told):
+        load_plan(plan_file(text))
+
+
+@pytest.mark.parametrize("name", packaged_plans())
+def test_packaged_plans_are_sound(name):
+    plan = load_plan(name)
+    assert all(stage.recipe.bsds_test_apart and stage.recipe.size == name for stage in plan)
+
+
+def test_an_unknown_plan_lists_the_packaged_ones():
+    with pytest.raises(ConfigError, match="packaged ones are nano"):
+        load_plan("no-such-plan")
