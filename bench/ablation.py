@@ -75,6 +75,12 @@ class Variant:
     pretext: Mapping[str, Any] | None = None
 
 
+def _learnt_from(*sets: str) -> Mapping[str, Any]:
+    """The sources with draws from ``sets`` alone; the others are held out from and measured on all the same."""
+    sources = (item if item.data in sets else replace(item, weight=0.0) for item in _OPINION.sources)
+    return {"sources": tuple(sources)}
+
+
 PLAIN, CROSSED = "no pretext, multi-level embedding, fragments", "crossed pretext first"
 VARIANTS = (
     Variant(PLAIN, PLAIN),
@@ -85,6 +91,9 @@ VARIANTS = (
     Variant(CROSSED, PLAIN, pretext={}),
     Variant("crossed within one picture", CROSSED, pretext={"pairing": "same-content"}),
     Variant("straight reconstruction only", CROSSED, pretext={"crossed_weight": 0.0}),
+    Variant("learnt from population MOS alone", PLAIN, _learnt_from("population")),
+    Variant("learnt from TID2013-Kodak alone", PLAIN, _learnt_from("tid-kodak")),
+    Variant("learnt from LIVE-itW alone", PLAIN, _learnt_from("folder")),
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,8 +11,9 @@ from scipy import stats
 
 from crossiqa_edge.bench.ablation import RUNS, VARIANTS, Variant
 from crossiqa_edge.bench.jsonl import Row, parsed
+from crossiqa_edge.bench.pages import print_page
 from crossiqa_edge.bench.tables import Cells, markdown
-from crossiqa_edge.errors import CrossIQAError, InputError
+from crossiqa_edge.errors import InputError
 
 _CONFIDENCE = 0.95
 
@@ -55,16 +55,17 @@ def _change(changes: Sequence[float]) -> str:
     return f"{mean:+.3f} ± {half:.3f}"
 
 
+def page(folder: Path) -> str:
+    """The table about the runs in ``folder``.
+
+    Raises:
+        InputError: no runs there.
+    """
+    return markdown(table_cells(row for _, row in parsed(folder / RUNS))) + "\n"
+
+
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, help="what the ablation wrote")
-    options = parser.parse_args(arguments)
-    try:
-        print(markdown(table_cells(row for _, row in parsed(options.folder / RUNS))))
-    except CrossIQAError as error:
-        print(f"ablation_table: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return print_page(page, __doc__ or "", arguments)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ The folder is what ``python -m crossiqa_edge.bench.accuracy`` fills; the prose i
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from importlib import resources
@@ -15,8 +14,8 @@ from crossiqa_edge.bench import accuracy_tables as tables
 from crossiqa_edge.bench.accuracy_bars import bar_cells, compared, losses
 from crossiqa_edge.bench.accuracy_results import Results
 from crossiqa_edge.bench.accuracy_rows import FIGURES, SCATTER, TYPES, read
+from crossiqa_edge.bench.pages import image, print_page
 from crossiqa_edge.bench.tables import Cells, markdown
-from crossiqa_edge.errors import CrossIQAError
 
 
 def page(folder: Path) -> str:
@@ -35,10 +34,10 @@ def page(folder: Path) -> str:
         made=results.model["made"],
         bars=markdown(bar_cells(results)),
         overview=markdown(tables.overview_cells(results)),
-        scatter=_image(folder, SCATTER, "Opinions against scores"),
+        scatter=image(folder, SCATTER, "Opinions against scores"),
         ahead=_ahead(results, len(lost)),
         losses=f"\n{markdown(tables.loss_cells(lost))}\n" if lost else "",
-        types=_image(folder, TYPES, "Agreement within each type"),
+        types=image(folder, TYPES, "Agreement within each type"),
         tid_types=markdown(tables.type_cells(results, "tid")),
         population_types=markdown(tables.type_cells(results, "population")),
         probes=markdown(tables.probe_cells(results)),
@@ -68,20 +67,8 @@ def _section(title: str, cells: Sequence[Cells]) -> str:
     return f"\n## {title}\n\n{markdown(cells)}\n" if cells else ""
 
 
-def _image(folder: Path, name: str, words: str) -> str:
-    return f"\n![{words}](../{(folder / name).as_posix()})\n" if (folder / name).is_file() else ""
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, help="relative to the repository's root")
-    options = parser.parse_args(arguments)
-    try:
-        print(page(options.folder), end="")
-    except CrossIQAError as error:
-        print(f"accuracy_page: {error}", file=sys.stderr)
-        return 2
-    return 0
+def main(arguments: list[str] | None = None) -> int:
+    return print_page(page, __doc__ or "", arguments)
 
 
 if __name__ == "__main__":

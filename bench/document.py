@@ -7,7 +7,6 @@ absent are said to be absent.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -15,10 +14,10 @@ from crossiqa_edge.bench.comparison import compare_runs
 from crossiqa_edge.bench.gate import relative_medians
 from crossiqa_edge.bench.jsonl import Row, parsed
 from crossiqa_edge.bench.kernel_table import as_markdown
+from crossiqa_edge.bench.pages import image, print_page
 from crossiqa_edge.bench.report import report_markdown
 from crossiqa_edge.bench.rows import latest_run, read
 from crossiqa_edge.bench.tables import change_cells, markdown
-from crossiqa_edge.errors import CrossIQAError
 
 _PAGE = """# Benchmarks
 
@@ -97,12 +96,12 @@ def page(folder: Path) -> str:
     return _PAGE.format(
         folder=folder.as_posix(),
         points=report_markdown(latest_run(rows)),
-        picture=_image(folder, "tradeoff.png", "Accuracy against milliseconds a picture"),
+        picture=image(folder, "tradeoff.png", "Accuracy against milliseconds a picture"),
         again=_again(rows),
         roofline=_part(folder / "roofline.md"),
         kernels=_kernels(folder / "kernels.jsonl"),
         scaling=_part(folder / "scaling.md"),
-        curves=_image(folder, "scaling.png", "Measured costs beside their laws"),
+        curves=image(folder, "scaling.png", "Measured costs beside their laws"),
         peers=_part(folder / "peers.md"),
         suites=_suites(folder / "suites.json"),
     )
@@ -136,20 +135,8 @@ def _suites(path: Path) -> str:
     return f"The stored run of this machine is `{path.as_posix()}`:\n\n{table}\n"
 
 
-def _image(folder: Path, name: str, words: str) -> str:
-    return f"\n![{words}](../{(folder / name).as_posix()})\n" if (folder / name).is_file() else ""
-
-
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, help="relative to the repository's root")
-    options = parser.parse_args(arguments)
-    try:
-        print(page(options.folder), end="")
-    except CrossIQAError as error:
-        print(f"document: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return print_page(page, __doc__ or "", arguments)
 
 
 if __name__ == "__main__":
