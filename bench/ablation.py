@@ -76,7 +76,7 @@ class Variant:
 
 
 def _learnt_from(*sets: str) -> Mapping[str, Any]:
-    """The sources with draws from ``sets`` alone; the others are held out from and measured on all the same."""
+    """The sources with draws from ``sets`` alone; of the others only what is held out is used, to measure."""
     sources = (item if item.data in sets else replace(item, weight=0.0) for item in _OPINION.sources)
     return {"sources": tuple(sources)}
 
