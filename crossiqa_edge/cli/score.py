@@ -12,7 +12,14 @@ import click
 
 from crossiqa_edge.cli.console import complain, ended_by_sigterm
 from crossiqa_edge.cli.options import model_options, policy_options, pooling_options, reading_options
-from crossiqa_edge.cli.score_extras import check_heatmap, draw_heatmap, draw_overlay, print_timings, report_on
+from crossiqa_edge.cli.score_extras import (
+    check_fragments,
+    check_heatmap,
+    draw_heatmap,
+    draw_overlay,
+    print_timings,
+    report_on,
+)
 from crossiqa_edge.cli.score_run import ClipSettings, score_all, views_ahead, writer_for
 from crossiqa_edge.errors import ConfigError, OutputError
 from crossiqa_edge.imaging.decode import MAX_PIXELS
@@ -53,7 +60,8 @@ from crossiqa_edge.video.pooling import Pooling
     "--heatmap",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE.png|mp4",
-    help="Also show where in the one picture or clip the score is lost.",
+    help="Also show where in the one picture or clip quality is lost: what each fragment adds to the score "
+    "or takes from it.",
 )
 @click.option(
     "--fail-under",
@@ -122,6 +130,8 @@ def command(
         ) as scorer,
     ):
         loaded = perf_counter()
+        if heatmap is not None:
+            check_fragments(scorer)
         settings = ClipSettings(replace(policy, batch=batch), live, pooling, hardware)
         writer = writer_for(form, entries)
         outcomes = score_all(scorer, entries, batch, settings, writer, ordered=sort == "score")

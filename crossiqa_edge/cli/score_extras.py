@@ -12,13 +12,15 @@ from crossiqa_edge.cli.console import complain, track
 from crossiqa_edge.errors import ConfigError, InputError
 from crossiqa_edge.imaging.decode import decode
 from crossiqa_edge.imaging.gather import Entry
-from crossiqa_edge.imaging.sampling import Frame
+from crossiqa_edge.imaging.sampling import GRID, Frame
 from crossiqa_edge.report.result import ClipResult, Result
 from crossiqa_edge.runtime.scorer import Scorer
 from crossiqa_edge.version import __version__
+from crossiqa_edge.video.frames import VideoFrame
 from crossiqa_edge.video.pooling import timecode
-from crossiqa_edge.video.quality_map import QualityMap, quality_map
+from crossiqa_edge.video.quality_map import QualityMap, box_of, quality_map
 
+_WALKS, _WALKS_IN_MOVIES = 16, 8  # of a heat map; a movie has many, so each may be coarser
 _STAGES = ("decode", "sample", "infer")
 
 
@@ -63,6 +65,14 @@ def _thumbnail_bar(results: Sequence[Result]) -> Iterator[Result]:
     return track(results, "making thumbnails", len(results))
 
 
+def _view_bar(views: Iterator[Frame]) -> Iterator[Frame]:
+    return track(views, "exchanging fragments", GRID * GRID * _WALKS + 1)
+
+
+def _frame_bar(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+    return track(frames, "mapping frames", None)
+
+
 def draw_overlay(outcome: Result | ClipResult, path: Path) -> None:
     """Write the copy of the clip with its scores on it.
 
@@ -86,6 +96,12 @@ def check_heatmap(entries: Sequence[Entry], path: Path) -> None:
         raise ConfigError(f"--heatmap {path}: what it shows here is written as {' or '.join(kinds)}")
 
 
+def check_fragments(scorer: Scorer) -> None:
+    """Raise ConfigError unless ``scorer`` looks at fragments, whose contributions a heat map shows."""
+    if scorer.sampling != "fragments":
+        raise ConfigError(f"--heatmap shows fragments, not {scorer.sampling}; add --sampling fragments")
+
+
 def draw_heatmap(outcome: Result | ClipResult, path: Path, scorer: Scorer) -> None:
     """Write the heat map of a picture, of the worst frame of a clip (PNG), or of a whole clip (MP4).
 
@@ -95,26 +111,32 @@ def draw_heatmap(outcome: Result | ClipResult, path: Path, scorer: Scorer) -> No
     from crossiqa_edge.report.heatmap import write_heatmap_movie, write_heatmap_picture
     from crossiqa_edge.video.again import stills
 
-    def map_of(frame: Frame) -> QualityMap:
-        return quality_map(frame, scorer.backend.infer, size=scorer.card.view_size)
+    def map_of(frame: Frame, letterboxed: bool) -> QualityMap:
+        box = box_of(frame) if letterboxed else None
+        infer, size = scorer.backend.infer, scorer.card.view_size
+        if path.suffix.lower() == ".mp4":
+            return quality_map(frame, infer, size=size, walks=_WALKS_IN_MOVIES, box=box)
+        return quality_map(frame, infer, size=size, walks=_WALKS, box=box, track=_view_bar)
 
     if isinstance(outcome, Result):
         if outcome.score is None or outcome.source is None:
             raise InputError(f"{outcome.path}: no score, so there is no heat map; see above for the reason")
         frame = decode(outcome.source, max_pixels=scorer.max_pixels)
-        write_heatmap_picture(frame, map_of(frame), path, f"whole: {outcome.score.value:.1f}")
+        write_heatmap_picture(frame, map_of(frame, False), path, f"whole: {outcome.score.value:.1f}")
     else:
         clip, source = _readable(outcome)
         assert clip.report is not None and clip.report.pooled is not None
         if path.suffix.lower() == ".mp4":
-            write_heatmap_movie(clip.report, source, path, map_of)
+            write_heatmap_movie(clip.report, source, path, map_of, track=_frame_bar)
         else:
             at = clip.report.pooled.low_at
+            place = int(np.searchsorted(clip.report.pts, at))
+            letterboxed = "letterboxed" in clip.report.flags_of(place)
             found = stills(source, [at])
             if at not in found:
                 raise InputError(f"{clip.path}: its worst frame cannot be read again; give a file")
             title = f"frame at {timecode(at)}: {clip.report.pooled.low:.1f}"
-            write_heatmap_picture(found[at], map_of(found[at]), path, title)
+            write_heatmap_picture(found[at], map_of(found[at], letterboxed), path, title)
     complain(f"heat map written to {path}")
 
 

@@ -223,6 +223,7 @@ def test_overlay_and_heat_maps_are_written(score: Crossiqa, clip: Path, tmp_path
         ("--heatmap", "h.mp4", "a.png"),
         ("--heatmap", "h.jpg", "a.mp4"),
         ("--heatmap", "h.png", "a.png", "b.png"),
+        ("--heatmap", "h.png", "--sampling", "crops", "a.mp4"),
         ("--start", "5", "--end", "3", "a.mp4"),
         ("--start", "noon", "a.mp4"),
         ("--pool", "vibes", "a.mp4"),

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from crossiqa_edge.imaging.testpattern import photo_like
-from crossiqa_edge.report.heatmap import draw_heatmap, range_of, write_heatmap_movie, write_heatmap_picture
+from crossiqa_edge.report.heatmap import draw_heatmap, reach_of, write_heatmap_movie, write_heatmap_picture
 from crossiqa_edge.report.movie import Movie
 from crossiqa_edge.report.overlay import write_overlay
 from crossiqa_edge.video.frames import COMPLETE, SourceEnd
@@ -85,48 +85,81 @@ def test_only_the_scored_part_is_copied(clip: Path, tmp_path: Path) -> None:
     assert shown(path)[0] == pytest.approx([place / 25 for place in range(9)])
 
 
-def a_map(left: float, right: float) -> QualityMap:
-    scores = np.full((8, 13), left)
-    scores[:, 7:] = right
-    return QualityMap(scores, 32, 9)
+def a_map(left: float, right: float, size: tuple[int, int] = (HEIGHT, WIDTH)) -> QualityMap:
+    contributions = np.full((7, 7), left)
+    contributions[:, 4:] = right
+    return QualityMap(contributions, 50.0, 49.0, (0, 0, *size), 32)
 
 
-def test_red_is_where_quality_is_lost(tmp_path: Path) -> None:
+def test_red_is_where_quality_is_lost_and_blue_where_it_is_won(tmp_path: Path) -> None:
     path = tmp_path / "heat.png"
     grey = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
-    write_heatmap_picture(grey, a_map(80.0, 20.0), path, "one frame")
+    write_heatmap_picture(grey, a_map(0.3, -1.0), path, "one frame")
     picture = np.asarray(Image.open(path)).astype(int)
-    assert picture.shape[1] >= 480 and picture.shape[0] > 5 * HEIGHT
+    assert picture.shape[1] >= 512 and picture.shape[0] > 5 * HEIGHT
     good, bad = picture[50:250, 20:150], picture[50:250, -150:-20]
-    assert np.abs(good - 128).mean() < 3
-    assert (bad[..., 0] - bad[..., 1]).min() > 40
+    assert (good[..., 2] - good[..., 0]).min() > 40
+    assert (bad[..., 0] - bad[..., 2]).min() > 80
+    even = draw_heatmap(grey, a_map(0.0, 0.0), 0.5, "")[: 5 * HEIGHT]
+    assert (even == 128).all()  # nothing lost, nothing won: no colour; and no outlines of tiles that overlap
 
 
-def test_small_differences_are_not_blown_up() -> None:
-    assert range_of([a_map(50.0, 52.0)]) == (46.0, 56.0)
-    assert range_of([a_map(50.0, 52.0), a_map(10.0, 90.0)]) == (10.0, 90.0)
-    assert range_of([a_map(0.0, 0.0)]) == (0.0, 5.0)
-    even = draw_heatmap(np.full((HEIGHT, WIDTH, 3), 128, np.uint8), a_map(50.0, 50.0), (45.0, 55.0), "")
-    assert even[50, 50].tolist() != [128, 128, 128]  # in the middle of the scale: tinted, not red
-    assert even[50, 50, 0] - even[50, 50, 1] < 60
+def test_cells_are_coloured_and_fragments_outlined_where_they_are() -> None:
+    frame = np.full((700, 1400, 3), 128, np.uint8)
+    found = a_map(0.0, 0.0, (700, 1400))
+    found.contributions[2, 5] = -1.0
+    drawn = draw_heatmap(frame, found, 1.0, "")[:700].astype(int)
+    red = drawn[..., 0] - drawn[..., 2] > 50
+    rows, columns = (np.flatnonzero(red.any(axis)) for axis in (1, 0))
+    assert (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1) == found.cell(2, 5) == (200, 1000, 300, 1200)
+    top, left, bottom, right = found.fragment(0, 0)
+    changed = (drawn[:100, :200] != 128).any(-1)
+    rows, columns = (np.flatnonzero(changed.any(axis)) for axis in (1, 0))
+    assert (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1) == (top, left, bottom, right)
+    assert not changed[top + 4 : bottom - 4, left + 4 : right - 4].any()  # an outline, not a filling
+
+
+def test_small_contributions_are_not_blown_up() -> None:
+    assert reach_of([a_map(0.1, -0.2)]) == 0.5
+    assert reach_of([a_map(0.1, -0.2), a_map(0.7, -1.5)]) == 1.5
+    assert reach_of([]) == 0.5  # a clip of which no frame was scored
+    faint = draw_heatmap(np.full((HEIGHT, WIDTH, 3), 128, np.uint8), a_map(-0.05, -0.05), 0.5, "")
+    assert 0 < int(faint[50, 50, 0]) - int(faint[50, 50, 2]) < 40
 
 
 def test_a_heat_map_movie_maps_twice_a_second_and_shows_every_frame(clip: Path, tmp_path: Path) -> None:
-    asked: list[int] = []
+    asked: list[bool] = []
 
-    def map_of(frame: Any) -> QualityMap:
-        asked.append(frame.shape[0])
-        return a_map(70.0, 30.0)
+    def map_of(frame: Any, letterboxed: bool) -> QualityMap:
+        asked.append(letterboxed)
+        return a_map(-1.0, -1.0, frame.shape[:2])
 
     path = tmp_path / "heat.mp4"
     write_heatmap_movie(report(), str(clip), path, map_of)
-    assert len(asked) == 2  # 0.8 s
-    times, _ = shown(path)
+    assert asked == [False, False]  # 0.8 s
+    times, pictures = shown(path)
     assert times == pytest.approx([place / 25 for place in range(COUNT)])
+    red = [float((picture[:300, ..., 0].astype(int) - picture[:300, ..., 2]).mean()) for picture in pictures]
+    assert abs(red.pop(10)) < 5 and min(red) > 20  # the tenth had no score, so it has no map
+
+
+def test_a_letterboxed_frame_is_mapped_as_one(clip: Path, tmp_path: Path) -> None:
+    asked: list[bool] = []
+
+    def map_of(frame: Any, letterboxed: bool) -> QualityMap:
+        asked.append(letterboxed)
+        return a_map(1.0, 0.0, frame.shape[:2])
+
+    recorder = Recorder()
+    recorder.add(FrameScore(0, 0.0, 50.0, flags=("letterboxed",)))
+    facts = {"height": HEIGHT + 1, "width": WIDTH + 1, "fps": 25.0}
+    found = recorder.report("odd.mp4", facts, model="m", backend="b", end=SourceEnd(COMPLETE, ""))
+    write_heatmap_movie(found, str(clip), tmp_path / "heat.mp4", map_of)
+    assert asked == [True]
 
 
 def test_a_movie_that_failed_leaves_nothing(clip: Path, tmp_path: Path) -> None:
-    def broken(frame: Any) -> QualityMap:
+    def broken(frame: Any, letterboxed: bool) -> QualityMap:
         raise RuntimeError("no map")
 
     with pytest.raises(RuntimeError):
