@@ -31,8 +31,9 @@ from crossiqa_edge.kernels.attention_rows import (
 )
 from crossiqa_edge.kernels.attention_tiles import AttentionTile, forward_tile, int8_tile
 from crossiqa_edge.kernels.device import DTYPES, architecture, dot_precision
+from crossiqa_edge.kernels.integer_product import add_product
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
-from crossiqa_edge.kernels.targets import compile_options
+from crossiqa_edge.kernels.targets import compile_options, target_of
 
 
 @triton.jit
@@ -46,17 +47,20 @@ def _scores(
     DIM: tl.constexpr,
     MASKED: tl.constexpr,
     PRECISION: tl.constexpr,
+    INT8_DOT: tl.constexpr,
 ):
     """(queries, keys) float32: queries times the keys at ``row``, -inf for those that do not count.
 
-    Queries of int8 are multiplied with keys rounded to int8; their own scale is left to the caller.
+    Queries of int8 are multiplied with keys rounded to int8, as INT8_DOT says (``integer_product.py``); their
+    own scale is left to the caller.
     """
     SOME: tl.constexpr = MASKED or keep_pointer is not None
     present = present_rows(row, tokens, keep_pointer, MASKED)
     key = load_rows(key_base, row, stride, present, DIM, SOME)
     if query.dtype == tl.int8:
         rounded, key_scale = quantised_rows(key)
-        scores = tl.dot(query, tl.trans(rounded), out_dtype=tl.int32).to(tl.float32) * key_scale[None, :]
+        scores = tl.zeros((query.shape[0], rounded.shape[0]), tl.int32)
+        scores = add_product(scores, query, tl.trans(rounded), INT8_DOT).to(tl.float32) * key_scale[None, :]
     else:
         scores = tl.dot(query, tl.trans(key), input_precision=PRECISION)
     if SOME:
@@ -101,6 +105,7 @@ def attend(
     PIECES: tl.constexpr,
     MASKED: tl.constexpr,
     PRECISION: tl.constexpr,
+    INT8_DOT: tl.constexpr,
 ):
     """Take the keys and values from ``first`` on into the running maximum, sum and weighted sum of queries.
 
@@ -114,7 +119,7 @@ def attend(
     for piece in tl.static_range(len(PIECES)):
         part = _scores(
             *(query, key_base, row + tl.arange(0, PIECES[piece]), stride, tokens, keep_pointer),
-            *(DIM, MASKED and piece == LAST, PRECISION),
+            *(DIM, MASKED and piece == LAST, PRECISION, INT8_DOT),
         )
         scores += (part,)  # type: ignore[assignment]  # Triton unrolls: each turn has a longer tuple
         higher = tl.maximum(higher, tl.max(part, 1))
@@ -152,6 +157,7 @@ def attention_kernel(
     STEP: tl.constexpr,
     REST: tl.constexpr,
     INT8: tl.constexpr,
+    INT8_DOT: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
     """Launched on a grid of (ceil(tokens / BLOCK), heads, batch).
@@ -162,7 +168,7 @@ def attention_kernel(
     None: log2 of the sum of exp2 of a query's scores, +inf where no key counts (its output is 0).
 
     STEP rows are taken a turn, then those of REST, a tuple, at once; STEP is 0 where REST takes all. INT8: as
-    ``attention_int8.py`` says.
+    ``attention_int8.py`` says; INT8_DOT: on a target that multiplies int8.
     """
     head = tl.program_id(1)
     batch = tl.program_id(2).to(tl.int64)
@@ -188,13 +194,13 @@ def attention_kernel(
             peak, total, context = attend(
                 *(query, unit, peak, total, context, key_base, value_base),
                 *(first, token_stride, tokens, keep_pointer),
-                *(DIM, (STEP,), False, PRECISION),
+                *(DIM, (STEP,), False, PRECISION, INT8_DOT),
             )
     if len(REST) > 0:
         peak, total, context = attend(
             *(query, unit, peak, total, context, key_base, value_base),
             *(whole, token_stride, tokens, keep_pointer),
-            *(DIM, REST, True, PRECISION),
+            *(DIM, REST, True, PRECISION, INT8_DOT),
         )
     if keep_pointer is not None:
         peak = tl.where(total == 0.0, float("inf"), peak)
@@ -246,6 +252,7 @@ def launch_attention(
             STEP=tile.step,
             REST=tile.rest,
             INT8=int8,
+            INT8_DOT=target_of(gpu).int8_dot,
             PRECISION=dot_precision(qkv.dtype),
             **compile_options(gpu, tile.warps, tile.stages),
         )
@@ -275,7 +282,7 @@ def attention_spec(
             **({} if save_log_sum else {"log_sum_pointer": None}),
             **{"keep_pointer": None, "SCALE": dim**-0.5, "DIM": dim},
             **{"BLOCK": tile.block, "STEP": tile.step, "REST": tile.rest},
-            **{"INT8": int8, "PRECISION": "ieee"},
+            **{"INT8": int8, "INT8_DOT": target_of(workload.architecture).int8_dot, "PRECISION": "ieee"},
         },
         grid=((("tokens", tile.block),), (("heads", 1),), (("batch", 1),)),
         sizes={

@@ -7,7 +7,8 @@ Tensor cores multiply int8 twice as fast as 16 bits; half of attention's product
 times V stay in 16 bits: weights span many orders of magnitude. A scale for each row costs no second pass,
 and keeps the attention of the shipped nano model above 40 dB (``tests/kernels/test_attention_int8.py``).
 
-The kernel is the one of ``attention_forward.py``: the same FLOPs and bytes, a half of the FLOPs in int8.
+The kernel is the one of ``attention_forward.py``: the same FLOPs and bytes, a half of the FLOPs in int8. The
+integers are the same on every target; Turing, where Triton has no product of int8, multiplies them as fp16.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from crossiqa_edge.kernels.attention_forward import attention_spec, launch_atten
 from crossiqa_edge.kernels.attention_rows import SMALLEST
 from crossiqa_edge.kernels.attention_tiles import AttentionTile, int8_tile
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
-from crossiqa_edge.kernels.targets import LEAST_INT8
 
 _HEAD_DIMS = (32, 64, 128)  # tensor cores sum at least 32 products of int8 at once
 
@@ -75,8 +75,8 @@ def _(qkv: Tensor, mask: Tensor | None, scale: float) -> Tensor:
 
 
 def specs(workload: Workload) -> Iterator[KernelSpec]:
-    """The form that inference takes; none in float32, or for Turing, where Triton has no int8 products."""
-    if workload.architecture < LEAST_INT8 or workload.dtype == "fp32":
+    """The form that inference takes; none in float32."""
+    if workload.dtype == "fp32":
         return
     tile = int8_tile(workload.architecture, workload.tokens, workload.head_dim)
     yield attention_spec(workload, "attention_int8", tile, int8=True)

@@ -14,9 +14,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from crossiqa_edge.errors import ConfigError
-from crossiqa_edge.kernels.targets import LEAST_INT8
-
 WHOLE_ROW = 256  # most tokens whose keys and values are taken all at once
 _SMALLEST, _LARGEST = 16, 128  # sides of the tiles of keys that are taken at once
 _AMPERE, _HOPPER, _CONSUMER_BLACKWELL = 80, 90, 120
@@ -60,11 +57,12 @@ def forward_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> A
 
 
 def int8_tile(architecture: int, tokens: int, head_dim: int) -> AttentionTile:
-    """The tile of ``attention_kernel`` with INT8; ConfigError for Turing, see ``LEAST_INT8``."""
-    if architecture < LEAST_INT8:
-        raise ConfigError(
-            f"int8 attention needs sm_{LEAST_INT8} or newer, not sm_{architecture}; use fp16 there"
-        )
+    """The tile of ``attention_kernel`` with INT8, for D of 32, 64 or 128; on Turing it multiplies fp16.
+
+    At 128 elements a head, which no member of the family has, even the least tile may spill there.
+    """
+    if architecture < _AMPERE:
+        return forward_tile(architecture, tokens, head_dim, "fp16")
     if head_dim == 128:
         return cut(tokens, 32, 32, warps=4, stages=2)
     if tokens > WHOLE_ROW:

@@ -12,7 +12,7 @@ from crossiqa_edge.model.family import PATCH_SIZE, family_size
 # Each offers ``specs(workload)``. A pack holds the first group.
 MODULES = ("embed", "layer_norm", "linear", "attention_forward", "head")
 TRAINING = ("layer_norm_backward", "attention_backward")
-INT8 = ("linear_int8", "attention_int8")  # nothing for Turing and float32, see ``targets.LEAST_INT8``
+INT8 = ("linear_int8", "attention_int8")  # no attention in float32
 
 _MLP_RATIO = 4  # of timm's vision transformers: hidden width over token width
 

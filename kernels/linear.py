@@ -129,7 +129,7 @@ def launch_tiles(
     scale: Tensor | None,
     residual: Tensor | None,
     activation: str,
-    **constants: str,
+    **constants: str | bool,
 ) -> Tensor:
     """Run ``kernel``, this one or the one of ``linear_int8.py``, with its ``weights`` and ``constants``."""
     x_rows = as_rows(x)

@@ -6,7 +6,9 @@ then bias, GELU, LayerScale and residual as in ``linear.py``. Activations are qu
 loaded: there is no launch and no copy of x for that. The price is that a program reads its rows of x
 twice, once for the largest absolute values and once, from the L2 cache, for the product, and that programs
 for other columns of the same rows repeat it. The product sums exactly, in int32: 2 M N K operations, on
-tensor cores at twice the rate of fp16, with half the bytes of weights. Inference only.
+tensor cores at twice the rate of fp16, with half the bytes of weights. Turing, where Triton has no product
+of int8, computes the same integers from fp16 (``integer_product.py``): there only the bytes are halved.
+Inference only.
 
 A row of zeros (a blank frame) has scale 1. Rounding is to nearest even.
 """
@@ -21,12 +23,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.kernels import linear
 from crossiqa_edge.kernels.device import architecture
 from crossiqa_edge.kernels.epilogue import check_activation, finish_and_store, finish_reference, output_dtype
+from crossiqa_edge.kernels.integer_product import add_product
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
-from crossiqa_edge.kernels.targets import LEAST_INT8
+from crossiqa_edge.kernels.targets import target_of
 from crossiqa_edge.kernels.tiles import linear_tile
 
 LARGEST = 127  # the range is symmetric: -128 is not used
@@ -53,6 +55,7 @@ def linear_int8_kernel(
     COLUMNS: tl.constexpr,
     DEPTH: tl.constexpr,
     GELU: tl.constexpr,
+    INT8_DOT: tl.constexpr,
     BLOCK_ROWS: tl.constexpr,
     BLOCK_COLUMNS: tl.constexpr,
     BLOCK_DEPTH: tl.constexpr,
@@ -60,7 +63,8 @@ def linear_int8_kernel(
     """One tile of the output. Launched on a 1D grid of row blocks by column blocks, columns fastest.
 
     x (rows, DEPTH) of any floating dtype, stride ``x_stride`` between rows; weight (COLUMNS, DEPTH) int8,
-    contiguous; weight_scale (COLUMNS,) float32; the rest as in ``linear_kernel``.
+    contiguous; weight_scale (COLUMNS,) float32; INT8_DOT as in ``add_product``; the rest as in
+    ``linear_kernel``.
     """
     column_blocks: tl.constexpr = tl.cdiv(COLUMNS, BLOCK_COLUMNS)
     row = tl.program_id(0) // column_blocks * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
@@ -79,7 +83,7 @@ def linear_int8_kernel(
         x = tl.load(x_pointers + start, mask=present[None, :], other=0.0).to(tl.float32)
         quantised = _rounded(x / x_scale[:, None]).to(tl.int8)
         weight = tl.load(weight_pointers + start, mask=present[:, None], other=0)
-        product = tl.dot(quantised, weight, product, out_dtype=tl.int32)
+        product = add_product(product, quantised, weight, INT8_DOT)
     weight_scale = tl.load(weight_scale_pointer + column, mask=column < COLUMNS, other=0.0)
     finish_and_store(
         product.to(tl.float32) * x_scale[:, None] * weight_scale[None, :],
@@ -131,15 +135,11 @@ def launch_linear_int8(
     residual: Tensor | None = None,
     activation: str = "none",
 ) -> Tensor:
-    """Run the kernel: (..., columns), contiguous, with the dtype of the residual if there is one, else of x.
-
-    Raises:
-        ConfigError: a GPU older than LEAST_INT8.
-    """
-    if architecture(x.device) < LEAST_INT8:
-        raise ConfigError(f"int8 linear layers need sm_{LEAST_INT8} or newer; use fp16 on this GPU")
-    weights = weight, weight_scale
-    return linear.launch_tiles(linear_int8_kernel, x, weights, bias, scale, residual, activation)
+    """Run the kernel: (..., columns), contiguous, with the dtype of the residual, or of x without one."""
+    weights, int8_dot = (weight, weight_scale), target_of(architecture(x.device)).int8_dot
+    return linear.launch_tiles(
+        linear_int8_kernel, x, weights, bias, scale, residual, activation, INT8_DOT=int8_dot
+    )
 
 
 @torch.library.custom_op("crossiqa::linear_int8", mutates_args=())
@@ -180,19 +180,19 @@ def _(
 
 def specs(workload: Workload) -> Iterator[KernelSpec]:
     """The four linear layers of a block in int8; ``workload.dtype`` is that of the activations."""
-    if workload.architecture < LEAST_INT8:
-        return
+    target = target_of(workload.architecture)
     for spec in linear.specs(workload):
         columns, depth = spec.sizes["columns"], spec.sizes["x_stride"]
         tile = linear_tile(workload.architecture, workload.rows, columns, depth, workload.dtype, "int8")
         x_type, _, *rest = spec.parameters
-        blocks = {"BLOCK_ROWS": tile.rows, "BLOCK_COLUMNS": tile.columns, "BLOCK_DEPTH": tile.depth}
+        own = {"INT8_DOT": target.int8_dot, "BLOCK_ROWS": tile.rows}
+        own |= {"BLOCK_COLUMNS": tile.columns, "BLOCK_DEPTH": tile.depth}
         yield replace(
             spec,
             name=spec.name.replace("linear", "linear_int8"),
             function=linear_int8_kernel,
             signature=dict([x_type, ("weight_pointer", "*i8"), ("weight_scale_pointer", "*fp32"), *rest]),
-            constants={name: value for name, value in spec.constants.items() if name != "PRECISION"} | blocks,
+            constants={name: value for name, value in spec.constants.items() if name != "PRECISION"} | own,
             grid=((("rows", tile.rows), ("columns", tile.columns)),),
             warps=tile.warps,
             stages=tile.stages,

@@ -40,7 +40,7 @@ def attention_plugin_kernel(
     attention_kernel(
         *(qkv_pointer, None, out_pointer, None),
         *(tokens, HEADS, tokens * row, row),
-        *(SCALE, DIM, BLOCK, STEP, REST, False, "ieee"),
+        *(SCALE, DIM, BLOCK, STEP, REST, False, True, "ieee"),
     )
 
 

@@ -21,6 +21,7 @@ class Target:
         async_copy: whether global memory is copied to shared memory without passing registers (cp.async).
         matrix_instruction: how PTX names the tensor cores' product, None on Turing, where Triton multiplies
             on ordinary cores: a 64 x 64 tile spills there, so tiles for it are small.
+        int8_dot: whether Triton multiplies int8 with int8; see ``integer_product.py`` for where it does not.
     """
 
     architecture: int
@@ -28,6 +29,7 @@ class Target:
     shared_limit: int
     async_copy: bool = True
     matrix_instruction: str | None = "mma.sync"
+    int8_dot: bool = True
     ptx_version: int | None = None
 
     @property
@@ -38,7 +40,7 @@ class Target:
 TARGETS = {
     target.architecture: target
     for target in (
-        Target(75, "T4, RTX 20", 64 << 10, async_copy=False, matrix_instruction=None),
+        Target(75, "T4, RTX 20", 64 << 10, async_copy=False, matrix_instruction=None, int8_dot=False),
         Target(80, "A100, A30", 163 << 10),
         Target(86, "A10, A40, RTX 30", 99 << 10),
         Target(87, "Jetson Orin", 163 << 10, ptx_version=85),
@@ -49,10 +51,6 @@ TARGETS = {
         Target(120, "RTX 50, RTX PRO Blackwell", 99 << 10),
     )
 }
-
-
-# Triton 3.8 multiplies int8 on tensor cores only, and on Turing it uses none: its compiler fails there.
-LEAST_INT8 = 80
 
 _THREADS_OF_A_WARP = 32
 _REGISTERS = 1 << 16  # of a multiprocessor, of every target

@@ -68,8 +68,9 @@ def linear_tile(
     """The largest tile that still makes BUSY programs: the larger, the more products for each byte read.
 
     ``dtype`` is that of the input as it lies in memory, ``weight_dtype`` that of the weight where it differs.
-    A step of the sum takes 128 bytes of each row of the weight, one transaction of the memory (Turing: 64).
-    The pipeline is as deep as shared memory allows, at most 4.
+    A step of the sum takes 128 bytes of each row of the weight, one transaction of the memory. On Turing it
+    takes 64 bytes of what is multiplied, where int8 has become fp16: more spills. The pipeline is as deep as
+    shared memory allows, at most 4.
     """
     turing = architecture < 80
     tiles = _TURING_TILES if turing else _LINEAR_TILES
@@ -79,7 +80,8 @@ def linear_tile(
     )
     size, weight_size = ELEMENT_BYTES[dtype], ELEMENT_BYTES[weight_dtype or dtype]
     least = 2 * SMALLEST_DOT if weight_size == 1 else SMALLEST_DOT
-    step = min((64 if turing else 128) // weight_size, max(power_of_two(depth), least))
+    whole_line = 64 // max(weight_size, 2) if turing else 128 // weight_size
+    step = min(whole_line, max(power_of_two(depth), least))
     stage = (block_rows * size + block_columns * weight_size) * step
     stages = 1 if turing else max(1, min(4, target_of(architecture).shared_limit // stage))
     return LinearTile(block_rows, block_columns, step, warps, stages)

@@ -14,6 +14,7 @@ from crossiqa_edge.data.degradations import get
 from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.imaging.sampling import sample
 from crossiqa_edge.imaging.testpattern import photo_like
+from crossiqa_edge.kernels import device
 from crossiqa_edge.kernels.attention import attention_reference
 from crossiqa_edge.kernels.attention_int8 import (
     attention_int8,
@@ -121,6 +122,12 @@ def test_refusals(qkv, message):
         attention_int8(qkv)
 
 
-def test_turing_is_refused():
-    with pytest.raises(ConfigError, match="sm_80 or newer, not sm_75"):
-        int8_tile(75, 197, 64)
+@pytest.mark.parametrize(("tokens", "dim"), [(49, 32), (97, 64), (40, 128)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_turing_computes_the_same_bits(tokens, dim, masked, monkeypatch):
+    """There int8 is multiplied as fp16: the same integers, and all that follows is the same."""
+    qkv, tile = packed(2, tokens, 1, dim), int8_tile(75, tokens, dim)
+    keep = (torch.arange(tokens) % 3 != 1).expand(2, tokens) if masked else None
+    expected = check(qkv, keep, tile=tile)
+    monkeypatch.setattr(device, "STAND_IN_ARCHITECTURE", 75)
+    assert torch.equal(check(qkv, keep), expected)

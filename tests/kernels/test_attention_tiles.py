@@ -19,7 +19,7 @@ def tiles(tokens):
             for dtype in ("fp16", "bf16", "fp32"):
                 yield forward_tile(architecture, tokens, dim, dtype)
                 yield backward_tile(architecture, tokens, dim, dtype)
-            if architecture >= 80 and dim >= 32:
+            if dim >= 32:
                 yield int8_tile(architecture, tokens, dim)
 
 

@@ -3,14 +3,16 @@
 A kernel that spills, or reads element by element, still gives right results: nothing but this would tell.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from crossiqa_edge.card import ModelCard
 from crossiqa_edge.errors import BackendError
 from crossiqa_edge.kernels import aot
-from crossiqa_edge.kernels.aot import Compiled, compile_kernel
+from crossiqa_edge.kernels.aot import Compiled, build_pack, compile_kernel
 from crossiqa_edge.kernels.catalogue import INT8, MODULES, TRAINING, specs, workloads
-from crossiqa_edge.kernels.targets import LEAST_INT8, TARGETS
+from crossiqa_edge.kernels.targets import TARGETS
 
 # A cubin is read from memory at its first launch, and a large one is unrolled code that will not stay in the
 # instruction cache (128 KiB on an A100). The largest here has two thirds of it.
@@ -25,7 +27,8 @@ CASES = [
     ("inference", "base", "bf16", 8, 89),
     ("inference", "small", "fp32", 1, 87),
     *(("training", "tiny", "fp16", 64, architecture) for architecture in TARGETS),
-    *(("int8", "tiny", "fp16", 1, architecture) for architecture in TARGETS if architecture >= LEAST_INT8),
+    *(("int8", "tiny", "fp16", 1, architecture) for architecture in TARGETS),
+    ("int8", "tiny", "fp16", 64, 75),
 ]
 # Modules, and how many kernels of theirs multiply matrices at least: attention and four linear layers;
 # attention and both halves of its gradient; attention and a linear layer in int8.
@@ -69,14 +72,32 @@ def test_kernels_are_fit_for_the_target(group, size, dtype, batch, architecture)
     assert sum(spec.matrix for spec in chosen) >= products or dtype == "fp32"  # the gate saw all it is for
 
 
-def test_triton_cannot_multiply_int8_on_turing(monkeypatch):
-    """Why the catalogue has nothing in int8 for sm_75. Where this fails, Triton has learnt it: build them."""
+def test_a_pack_for_turing_takes_int8():
+    pack = build_pack("nano", workloads(ModelCard("nano", "nano"), [75], ["fp16"], [1]), int8_specs)
+    layers = {f"linear_int8.{layer}" for layer in ("qkv", "projection", "fc1", "fc2")}
+    assert {use.name for use in pack.uses} == layers | {"attention_int8"}
+    assert all(kernel.stack == 0 and kernel.constants["INT8_DOT"] == "False" for kernel in pack.kernels)
+
+
+def int8_specs(workload):
+    return specs(workload, INT8)
+
+
+def test_triton_does_not_multiply_int8_on_turing():
+    """Why ``integer_product.py`` has two ways. Where this fails, Triton has learnt it: one is enough."""
     (workload,) = workloads(ModelCard("nano", "nano"), [75], ["fp16"], [1])
-    assert list(specs(workload, INT8)) == []
-    monkeypatch.setattr("crossiqa_edge.kernels.linear_int8.LEAST_INT8", 75)
     spec = next(specs(workload, INT8))
+    direct = replace(spec, constants=spec.constants | {"INT8_DOT": True})
     with pytest.raises(BackendError, match=r"linear_int8.qkv for sm_75: Triton failed"):
-        compile_kernel(spec, TARGETS[75])
+        compile_kernel(direct, TARGETS[75])
+
+
+def test_triton_uses_no_tensor_cores_on_turing():
+    """Why no instruction is asked for there. Where this fails, name it in ``targets.py``."""
+    (workload,) = workloads(ModelCard("nano", "nano"), [75], ["fp16"], [1])
+    compiled = compile_kernel(next(specs(workload, INT8)), TARGETS[75])
+    assert "mma.sync" not in compiled.ptx
+    assert "fma.rn.f32" in compiled.ptx
 
 
 def test_large_tiles_use_the_cores_of_their_generation():

@@ -9,15 +9,14 @@ from interpreter import interpreted
 from test_linear import BRAIN, HALF, SINGLE, layer, normal
 
 from crossiqa_edge.errors import ConfigError
+from crossiqa_edge.kernels import device
 from crossiqa_edge.kernels.linear import linear_reference
 from crossiqa_edge.kernels.linear_int8 import (
     launch_linear_int8,
     linear_int8,
     linear_int8_reference,
     quantise_rows,
-    specs,
 )
-from crossiqa_edge.kernels.spec import Workload
 
 
 def check(x, columns, *, residual=None, scaled=False, activation="none"):
@@ -85,11 +84,17 @@ def test_nothing_beyond_rows_and_depth_is_used():
     check(surrounded[:5, :50], 24)
 
 
-def test_the_sum_is_exact_where_float32_would_round():
-    """127 * 127 * 3072 has 26 bits; one unit more in a single place must show."""
+@pytest.mark.parametrize("gpu", [75, 80])
+def test_the_sum_is_exact_where_float32_would_round(gpu, monkeypatch):
+    """127 * 127 * 3072 has 26 bits; one unit more in a single place must show, and every unit of odd sums.
+
+    On Turing each block of the sum is one of float32, and is an integer before it is added to the others.
+    """
+    monkeypatch.setattr(device, "STAND_IN_ARCHITECTURE", gpu)
     x = torch.full((1, 3072), 127.0)
     weight = torch.full((16, 3072), 127, dtype=torch.int8)
     weight[1, 1000] = 126
+    weight[2:] -= torch.randint(0, 28, (14, 3072), generator=torch.manual_seed(0), dtype=torch.int8)
     with interpreted():
         y = launch_linear_int8(x, weight, torch.full((16,), 2.0**-20))
     exact = (x.double() @ weight.double().T) * 2.0**-20
@@ -127,11 +132,13 @@ def test_opcheck():
         torch.library.opcheck(torch.ops.crossiqa.linear_int8.default, (x, quantised, weight_scale, *rest))
 
 
-def test_turing_is_refused(monkeypatch):
-    assert list(specs(Workload(75, "fp16", 1, 197, 128, 4, 512))) == []
-    monkeypatch.setattr("crossiqa_edge.kernels.linear_int8.architecture", lambda device: 75)
-    with pytest.raises(ConfigError, match="sm_80 or newer"):
-        launch_linear_int8(torch.zeros(1, 4), *quantise_rows(torch.zeros(4, 4)))
+@pytest.mark.parametrize("dtype", [HALF, SINGLE])
+@pytest.mark.parametrize(("rows", "columns", "depth"), [(1, 48, 64), (50, 40, 192), (17, 33, 1100)])
+def test_turing_computes_the_same_bits(rows, columns, depth, dtype, monkeypatch):
+    x = normal(rows, depth, dtype=dtype)
+    expected = check(x, columns)
+    monkeypatch.setattr(device, "STAND_IN_ARCHITECTURE", 75)
+    assert torch.equal(check(x, columns), expected)
 
 
 def test_refuses_an_unknown_activation():

@@ -26,6 +26,10 @@ def test_unlisted_architectures_count_as_the_listed_one_below():
     assert target_of(72) is TARGETS[75]
 
 
+def test_all_but_turing_multiply_int8():
+    assert [architecture for architecture in TARGETS if not TARGETS[architecture].int8_dot] == [75]
+
+
 @pytest.mark.parametrize("architecture", TARGETS)
 @pytest.mark.parametrize(
     ("dtype", "weight"), [("fp16", None), ("fp32", None), ("fp16", "int8"), ("fp32", "int8")]
