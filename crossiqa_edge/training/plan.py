@@ -75,10 +75,11 @@ def load_plan(name: str | os.PathLike[str], overrides: Mapping[str, Any] | None 
     Raises:
         ConfigError: no such plan, not TOML, or a stage that makes no sense.
     """
-    shared = {**read_toml(_PACKAGED, name, "plan"), **(overrides or {})}
+    shared = read_toml(_PACKAGED, name, "plan")
     stages: list[Stage] = []
     for table in shared.pop("stages", []):
-        stages.append(_stage(table, shared, Path(name).stem, stages))
+        own = {**table, "recipe": {**table.get("recipe", {}), **(overrides or {})}}
+        stages.append(_stage(own, shared, Path(name).stem, stages))
     if not stages:
         raise ConfigError(f"plan {name}: at least one [[stages]] is needed")
     return tuple(stages)

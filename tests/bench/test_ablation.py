@@ -2,6 +2,7 @@
 
 import csv
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -9,7 +10,7 @@ from PIL import Image
 from crossiqa_edge.bench import ablation
 from crossiqa_edge.bench.ablation import RUNS, VARIANTS, main
 from crossiqa_edge.bench.ablation_table import main as show
-from crossiqa_edge.bench.ablation_table import table_cells
+from crossiqa_edge.bench.ablation_table import page, table_cells
 from crossiqa_edge.bench.jsonl import append, parsed
 from crossiqa_edge.imaging.testpattern import photo_like
 from crossiqa_edge.training.recipe import Source
@@ -92,3 +93,8 @@ def test_a_table_of_nothing_is_refused(tmp_path, capsys):
     append(tmp_path / RUNS, *rows_of(VARIANTS[0].name, 0.5))
     assert show([str(tmp_path)]) == 0
     assert capsys.readouterr().out.startswith("| variant")
+
+
+def test_the_documents_table_is_that_of_the_stored_runs():
+    root = Path(__file__).parents[2]
+    assert page(root / "bench" / "results" / "ablation") in (root / "docs" / "training.md").read_text()

@@ -104,6 +104,10 @@ def test_the_same_plan_makes_the_same_weights(plan_file, roots, tmp_path, alone)
     assert other.read_bytes() != first
 
 
+def test_overrides_win_over_a_stages_own_values(plan_file):
+    assert {stage.recipe.steps for stage in load_plan(plan_file(), {"steps": 9})} == {9}
+
+
 def test_a_folder_keeps_to_its_plan(plan_file, roots, tmp_path, alone):
     plan = load_plan(plan_file())[:1]
     run_plan(plan, roots, tmp_path / "run", alone, workers=0)
