@@ -97,7 +97,7 @@ VARIANTS = (
 )
 
 
-def run(variant: Variant, seed: int, root: Path, work: Path, world: World) -> Row:
+def run(variant: Variant, seed: int, root: Path, work: Path, world: World, workers: int = 1) -> Row:
     """Train ``variant`` with ``seed`` and say how it ranks what its seed holds out.
 
     Returns:
@@ -109,11 +109,11 @@ def run(variant: Variant, seed: int, root: Path, work: Path, world: World) -> Ro
     start = None
     if variant.pretext is not None:
         pretext = replace(_PRETEXT, seed=seed, **variant.pretext)
-        start = pretrain(pretext, root / "photos", folder / "pretext", world, cache=cache)
+        start = pretrain(pretext, root / "photos", folder / "pretext", world, cache=cache, workers=workers)
     recipe = replace(_OPINION, seed=seed, **variant.opinion)
     places = {"folder": root / "livec", "tid-kodak": root}
     roots = {source.data: places.get(source.data, root / "photos") for source in recipe.sources}
-    _, card = load(finetune(recipe, start, roots, folder / "opinion", world, cache=cache))
+    _, card = load(finetune(recipe, start, roots, folder / "opinion", world, cache=cache, workers=workers))
     return {
         "variant": variant.name,
         "against": variant.against,
@@ -142,7 +142,8 @@ def measure(options: argparse.Namespace) -> None:
             for variant in VARIANTS:
                 if (variant.name, seed) not in done:
                     print(f"{variant.name}, seed {seed}", file=sys.stderr)
-                    append(results, run(variant, seed, options.data, options.work, world))
+                    row = run(variant, seed, options.data, options.work, world, options.workers)
+                    append(results, row)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -153,6 +154,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder of results; what is there is kept")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, … (default: 3)")
     parser.add_argument("--threads", type=int, default=1, help="of torch (default: 1)")
+    parser.add_argument("--workers", type=int, default=1, help="processes that make views (default: 1)")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     try:

@@ -49,7 +49,7 @@ def small(monkeypatch):
 
 def test_runs_are_written_one_by_one_and_not_repeated(root, small, tmp_path, capsys):
     out = tmp_path / "results"
-    arguments = ["--data", str(root), "--work", str(tmp_path / "work"), "--out", str(out)]
+    arguments = ["--data", str(root), "--work", str(tmp_path / "work"), "--out", str(out), "--workers", "0"]
     assert main([*arguments, "--seeds", "1"]) == 0
     rows = [row for _, row in parsed(out / RUNS)]
     assert [row["variant"] for row in rows] == [item.name for item in small]
