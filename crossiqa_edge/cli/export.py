@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -89,7 +89,7 @@ def command(
     search: float | None,
     plugin: str | None,
     dry_run: bool,
-    **built: object,
+    **built: Any,
 ) -> None:
     """Export a model for a runtime, in a precision, and prove that it ranks pictures as the original does.
 
@@ -100,7 +100,7 @@ def command(
     from crossiqa_edge.export.quantise import Calibration
 
     recipe = Recipe(precision, opset, Calibration(calibration, smoothing), search, plugin)
-    planned = plan(model, to, output, recipe=recipe, options=Options(**built))  # type: ignore[arg-type]
+    planned = plan(model, to, output, recipe=recipe, options=Options(**built))
     if dry_run:
         for number, step in enumerate(planned.steps, 1):
             click.echo(f"{number}. {step}")
