@@ -118,7 +118,7 @@ def test_scores_far_below_zero():
 
 
 def test_scores_beyond_the_bound_are_finite_still():
-    """Near -3,000 the saved log_sum is rounded at 2^-13: 2.8 times torch's error, more than ``check`` allows."""
+    """Near -3,000 the saved log_sum is rounded at 2^-13: 2.8 times torch's error, where two are allowed."""
     qkv = packed(1, 49, 1, 32, SINGLE)
     qkv[:, :, 0] += 10
     qkv[:, :, 1] -= 32
