@@ -146,30 +146,34 @@ def _encoder(graph: _Graph, x: str, card: ModelCard) -> str:
 def _self_attention(graph: _Graph, x: str, name: str, heads: int, tokens: int) -> str:
     """Every token asks every token: (batch * tokens, width), before the output projection."""
     weight, bias = _query_key_value(graph, name, heads)
-    width = weight.shape[1]
     packed = graph.linear(x, f"{name}.attn.qkv", weight, bias)
-    by_head = graph.reshape(packed, -1, tokens, 3, heads, width // heads)
-    by_head = graph.add("Transpose", by_head, perm=[2, 0, 3, 1, 4])
-    query, key, value = (
-        graph.add("Gather", by_head, graph.constant(f"part{part}", np.int64(part)), axis=0)
-        for part in range(3)
-    )
-    return _attention(graph, query, key, value, width)
+    query, key, value = _by_head(graph, packed, tokens, 3, heads, weight.shape[1])
+    return _attention(graph, query, key, value, weight.shape[1])
 
 
 def _class_attention(graph: _Graph, x: str, name: str, heads: int, tokens: int) -> str:
     """The class token alone asks every token: (batch, width), before the output projection."""
     weight, bias = _query_key_value(graph, name, heads)
     width = weight.shape[1]
-    parts = []
-    for part, rows in enumerate(("q", "k", "v")):
-        asked = _class_rows(graph, x, tokens) if rows == "q" else x
-        span = slice(part * width, (part + 1) * width)
-        flat = graph.linear(asked, f"{name}.attn.{rows}", weight[span], bias[span])
-        by_head = graph.reshape(flat, -1, 1 if rows == "q" else tokens, heads, width // heads)
-        parts.append(graph.add("Transpose", by_head, perm=[0, 2, 1, 3]))
-    query, key, value = parts
+    asking = graph.linear(_class_rows(graph, x, tokens), f"{name}.attn.q", weight[:width], bias[:width])
+    packed = graph.linear(x, f"{name}.attn.kv", weight[width:], bias[width:])
+    (query,) = _by_head(graph, asking, 1, 1, heads, width)
+    key, value = _by_head(graph, packed, tokens, 2, heads, width)
     return _attention(graph, query, key, value, width)
+
+
+def _by_head(graph: _Graph, packed: str, tokens: int, parts: int, heads: int, width: int) -> list[str]:
+    """Rows of ``parts`` vectors, (batch * tokens, parts * width), to (batch, heads, tokens, head width) each.
+
+    Packed because one wide product is faster than narrow ones, and because OpenVINO 2026.4 fails on int8 rows
+    of 192 that become axes of 197, 3 and 64.
+    """
+    split = graph.reshape(packed, -1, tokens, parts, heads, width // heads)
+    split = graph.add("Transpose", split, perm=[2, 0, 3, 1, 4])
+    return [
+        graph.add("Gather", split, graph.constant(f"part{part}", np.int64(part)), axis=0)
+        for part in range(parts)
+    ]
 
 
 def _query_key_value(graph: _Graph, name: str, heads: int) -> tuple[Array, Array]:

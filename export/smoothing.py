@@ -48,7 +48,7 @@ def _junctions(linears: Mapping[str, onnx.NodeProto]) -> Iterator[tuple[str, str
     for proj in (name for name in linears if name.endswith(".attn.proj")):
         block = proj.removesuffix(".attn.proj")
         packed = f"{block}.attn.qkv" in linears
-        parts = ["qkv"] if packed else ["q", "k", "v"]
+        parts = ["qkv"] if packed else ["q", "kv"]
         yield f"{block}.norm1", f"{block}.norm1", [f"{block}.attn.{part}" for part in parts]
         yield f"{block}.attn.{parts[-1]}", linears[proj].input[0], [proj]
         yield f"{block}.norm2", f"{block}.norm2", [f"{block}.mlp.fc1"]

@@ -64,7 +64,7 @@ class OpinionRegression(nn.Module):
         super().__init__()
         self.quality = quality
         self.kind_head = nn.Linear(quality.encoder.embed_dim, len(KINDS))
-        self.rank_weight, self.kind_weight = recipe.rank_weight, recipe.kind_weight
+        self.recipe = recipe
         ordinal = torch.tensor([source.ordinal for source in recipe.sources])
         self.register_buffer("ordinal", ordinal, persistent=False)
         self.log_gain = nn.Parameter(torch.zeros(len(recipe.sources) - 1))
@@ -83,14 +83,18 @@ class OpinionRegression(nn.Module):
         draws = torch.arange(len(sets), device=sets.device) + len(self.ordinal)
         groups = torch.where(ordinal, draws, sets).repeat_interleave(opinions.shape[1])
         rank = rank_loss(raw.flatten(), opinions.flatten(), groups)
+        within = rank_loss(raw.flatten(), opinions.flatten(), draws.repeat_interleave(opinions.shape[1]))
         known = kinds.flatten() >= 0
         kind = F.cross_entropy(
             self.kind_head(features).float(), kinds.flatten(), ignore_index=-1, reduction="sum"
         ) / known.sum().clamp(min=1)
+        weights = self.recipe
+        total = regression + weights.rank_weight * rank + weights.draw_rank_weight * within
         return {
-            "total": regression + self.rank_weight * rank + self.kind_weight * kind,
+            "total": total + weights.kind_weight * kind,
             "regression": regression,
             "rank": rank,
+            "rank within": within,
             "kind": kind,
         }
 

@@ -9,32 +9,43 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor, nn
 
+from crossiqa_edge.training.muon import Muon
 from crossiqa_edge.training.recipe import Recipe
+
+_BETAS = (0.9, 0.95)
 
 
 def build_optimiser(
     module: nn.Module, recipe: Recipe, rates: Iterable[tuple[str, float]] = ()
 ) -> torch.optim.AdamW:
-    """AdamW over the trainable parameters; matrices decay, vectors (biases, norms, tokens) do not.
+    """The recipe's optimiser over the trainable parameters; only matrices decay, not biases, norms or tokens.
 
     Args:
         rates: (name prefix, relative learning rate) pairs; the first prefix that fits wins.
     """
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float, int], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
         decay = recipe.weight_decay if parameter.squeeze().ndim >= 2 and "pos_embed" not in name else 0.0
         rate = next((factor for prefix, factor in rates if name.startswith(prefix)), 1.0)
-        groups.setdefault((decay, rate), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {"params": parameters, "weight_decay": decay, "relative_rate": rate}
-            for (decay, rate), parameters in groups.items()
-        ],
-        lr=recipe.learning_rate,
-        betas=(0.9, 0.95),
-    )
+        groups.setdefault((decay, rate, _matrices(name, parameter)), []).append(parameter)
+    layout = [
+        {"params": parameters, "weight_decay": decay, "relative_rate": rate, "matrices": matrices}
+        for (decay, rate, matrices), parameters in groups.items()
+    ]
+    if recipe.optimiser == "adamw":
+        return torch.optim.AdamW(layout, lr=recipe.learning_rate, betas=_BETAS)
+    device = next(module.parameters()).device
+    products = resolve_precision(recipe.precision, device)
+    return Muon(layout, lr=recipe.learning_rate, betas=_BETAS, products=products)
+
+
+def _matrices(name: str, parameter: nn.Parameter) -> int:
+    """How many hidden matrices a parameter holds: see ``Muon``."""
+    if ".blocks." not in name or parameter.ndim != 2:
+        return 0
+    return 3 if name.endswith("attn.qkv.weight") else 1
 
 
 def learning_rate(step: int, recipe: Recipe) -> float:

@@ -34,7 +34,8 @@ class Recipe:
         batch: items (grids or draws) a step, over all processes.
         steps: optimiser steps.
         steps_per_epoch: steps between two reports (validation, sheet of pictures).
-        learning_rate, weight_decay, warmup_steps: AdamW with linear warm-up and cosine decay to zero.
+        optimiser: ``adamw``, or ``muon`` for the matrices of transformer blocks and AdamW for the rest.
+        learning_rate, weight_decay, warmup_steps: linear warm-up, then cosine decay to zero.
         clip_norm: largest gradient norm.
         ema_decay: decay of the exponential moving average whose weights are kept.
         bsds_test_apart: never train on photographs of BSDS500's test part; fine-tuning holds them out.
@@ -49,6 +50,7 @@ class Recipe:
     batch: int = 16
     steps: int = 1000
     steps_per_epoch: int = 250
+    optimiser: str = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     warmup_steps: int = 100
@@ -65,6 +67,8 @@ class Recipe:
             raise ConfigError(f"recipe {self.name}: view_size must be a multiple of 16, the patch")
         if self.precision not in ("auto", "fp32", "bf16"):
             raise ConfigError(f"recipe {self.name}: precision is auto, fp32 or bf16")
+        if self.optimiser not in ("adamw", "muon"):
+            raise ConfigError(f"recipe {self.name}: optimiser is adamw or muon")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -131,6 +135,8 @@ class FinetuneRecipe(Recipe):
         sources: the mix.
         variants: pictures a draw; they share their content where the source can arrange it.
         rank_weight: weight of the pairwise rank loss beside the regression.
+        draw_rank_weight: the same, of the pairs within a draw alone, which mostly share their content.
+        levels_share: share of population draws that are levels of one type only.
         kind_weight: weight of telling the degradation's type, which only training asks for.
         encoder_rate: learning rate of the encoder relative to the head's.
         fragment_share: share of views that are fragments; the others are whole windows.
@@ -139,6 +145,8 @@ class FinetuneRecipe(Recipe):
     sources: tuple[Source, ...] = ()
     variants: int = 4
     rank_weight: float = 0.5
+    draw_rank_weight: float = 0.0
+    levels_share: float = 0.0
     kind_weight: float = 0.1
     encoder_rate: float = 1.0
     fragment_share: float = 0.0

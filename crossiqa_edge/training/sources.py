@@ -94,9 +94,9 @@ class LabelledDraws:
 class PopulationDraws:
     """One photograph under several degradations of one study, each labelled with its population MOS.
 
-    The first two variants are two levels of one type, so that every draw holds a pair that differs in
-    the level alone; the others are of any type. Labels decide which is better: opinion does not fall with
-    every level of every type.
+    ``levels_share`` of the draws are of levels of one type. In the others the first two variants are, so that
+    every draw holds a pair that differs in the level alone, and the rest are of any type. Labels decide which
+    is better: opinion does not fall with every level of every type.
     """
 
     pictures: PictureCache
@@ -130,6 +130,8 @@ class PopulationDraws:
 
     def _kinds(self, generator: np.random.Generator) -> Iterable[tuple[Degradation, int]]:
         known = every(self.family)
+        if self.recipe.levels_share and generator.random() < self.recipe.levels_share:
+            return self._levels(known[int(generator.integers(len(known)))], generator)
         kinds = [known[i] for i in generator.integers(len(known), size=self.recipe.variants)]
         levels = [int(level) for level in generator.integers(1, LEVELS + 1, size=self.recipe.variants)]
         if self.recipe.variants > 1:
@@ -137,6 +139,11 @@ class PopulationDraws:
             first, second = generator.choice(LEVELS, 2, replace=False)
             levels[:2] = [int(first) + 1, int(second) + 1]
         return zip(kinds, levels, strict=True)
+
+    def _levels(self, kind: Degradation, generator: np.random.Generator) -> list[tuple[Degradation, int]]:
+        """One type at levels that differ, as far as there are levels."""
+        levels = generator.permutation(np.resize(generator.permutation(LEVELS), self.recipe.variants))
+        return [(kind, int(level) + 1) for level in levels]
 
     def _score(self, kind: Degradation, level: int) -> float:
         return population_mos(kind.name, level)
@@ -150,9 +157,7 @@ class OrderDraws(PopulationDraws):
 
     def _kinds(self, generator: np.random.Generator) -> Iterable[tuple[Degradation, int]]:
         known = every(self.family)
-        kind = known[int(generator.integers(len(known)))]
-        levels = generator.permutation(np.resize(generator.permutation(LEVELS), self.recipe.variants))
-        return [(kind, int(level) + 1) for level in levels]
+        return self._levels(known[int(generator.integers(len(known)))], generator)
 
     def _score(self, kind: Degradation, level: int) -> float:
         return level_order(level)
