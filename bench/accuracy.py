@@ -97,7 +97,7 @@ class Measuring:
         if not known(self.results, "splits", encoder):  # the last of its rows
             append(self.results, *probe_rows(encoder, self.worlds, self.store))
             append(self.results, split_row(encoder, self.worlds[-1], self.store))
-        if encoder.name == "pretext alone" and not known(self.results, "reconstruction", encoder):
+        if encoder.name.endswith("pretext alone") and not known(self.results, "reconstruction", encoder):
             pictures = sorted((self.options.data / "kodak").glob("*.png"))
             types = reconstruction(self.options.pretext, pictures)
             append(self.results, fact_row("reconstruction", encoder, types=types))
@@ -141,7 +141,7 @@ def _options(arguments: Sequence[str] | None) -> Any:
         nargs="+",
         default=["nano", "nano-int8"],
         metavar="NAME|FILE",
-        help="the float32 model first, then the same in other precisions (default: nano nano-int8)",
+        help="a float32 model first, then the same in other precisions (default: nano nano-int8)",
     )
     parser.add_argument("--pretext", type=Path, metavar="RUN", help="folder of a pre-training run")
     parser.add_argument(

@@ -103,9 +103,11 @@ def encoders(name: str, pretext: Path | None) -> Iterator[Column]:
     path = _path(name)
     card = Artefact.open(path).card
     untrained = f"random-{card.size}-{card.embedding}"
-    yield _encoder("random init", untrained, untrained_encoder(os.fspath(path), Reading(), 0).run)
-    named = [("pretext alone", pretext / "pretrained.safetensors")] if pretext else []
-    for words, file in [*named, ("fine-tuned", path)]:
+    yield _encoder(
+        f"{card.size}, random init", untrained, untrained_encoder(os.fspath(path), Reading(), 0).run
+    )
+    named = [(f"{card.size}, pretext alone", pretext / "pretrained.safetensors")] if pretext else []
+    for words, file in [*named, (f"{card.size}, fine-tuned", path)]:
         subject = encoder(os.fspath(file), Reading())
         yield _encoder(words, subject.name.split("@")[1].removesuffix(" encoder"), subject.run)
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from crossiqa_edge.atomic import atomic_write
 from crossiqa_edge.bench.accuracy_columns import Column, Store
-from crossiqa_edge.bench.accuracy_rows import SCATTER, TYPES, groups
+from crossiqa_edge.bench.accuracy_rows import groups, picture_name
 from crossiqa_edge.bench.accuracy_sets import Corpus
 from crossiqa_edge.bench.figure import png
 from crossiqa_edge.training.evaluation import BANDS
@@ -30,15 +30,16 @@ _QUALITY = 80
 def draw(
     folder: Path, ours: Column, others: Sequence[Column], worlds: Sequence[Corpus], store: Store
 ) -> None:
-    """Write ``scatter.webp`` and ``types.webp`` into ``folder``.
+    """Write the pictures ``scatter`` and ``types`` of our model into ``folder``.
 
     Raises:
         OutputError: a file cannot be written.
     """
-    _write(folder / SCATTER, scatter_png(ours, worlds, store))
+    size = ours.name.split()[0]
+    _write(folder / picture_name("scatter", size), scatter_png(ours, worlds, store))
     synthetic = [world for world in worlds if world.test.original is not None]
     rivals = [column for column in others if column.role == "peer"]
-    _write(folder / TYPES, types_png([ours, *rivals], synthetic, store))
+    _write(folder / picture_name("types", size), types_png([ours, *rivals], synthetic, store))
 
 
 def scatter_png(ours: Column, worlds: Sequence[Corpus], store: Store) -> bytes:

@@ -20,11 +20,21 @@ Group = dict[str, Any]
 class Results:
     """The rows of one file.
 
-    Today's model is the last float32 one whose figures were added; rows of another set than it was measured
-    on, or of an earlier model, do not stand beside it.
+    Today's model is the last float32 one of its size whose figures were added; rows of another set than it
+    was measured on, or of an earlier model, do not stand beside it.
+
+    Attributes:
+        rows: of all models, peers and yardsticks.
+        size: the member of the family that is asked about.
     """
 
     rows: Sequence[Row]
+    size: str = "nano"
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is such a model."""
+        return bool(self._models())
 
     @property
     def model(self) -> Row:
@@ -33,7 +43,12 @@ class Results:
         Raises:
             InputError: no float32 model was measured.
         """
-        return self._models()[-1]
+        found = self._models()
+        if not found:
+            raise InputError(
+                f"no figures of {self.size} in float32; python -m crossiqa_edge.bench.accuracy makes some"
+            )
+        return found[-1]
 
     @property
     def model_before(self) -> Row | None:
@@ -44,12 +59,13 @@ class Results:
     @property
     def precisions(self) -> list[Row]:
         """Rows on the first corpus of today's model in other precisions: the last of each name."""
-        size = self.model["column"].split()[0]
         found = {row["column"]: row for row in self._agreements("model") if row["corpus"] == CORPORA[0]}
         return [
             row
             for name, row in found.items()
-            if name.split()[0] == size and name != self.model["column"] and row["made"] >= self.model["made"]
+            if name.split()[0] == self.size
+            and name != self.model["column"]
+            and row["made"] >= self.model["made"]
         ]
 
     def names(self, role: str) -> list[str]:
@@ -115,16 +131,11 @@ class Results:
         return found[-1] if found else None
 
     def _models(self) -> list[Row]:
-        found = [
+        return [
             row
             for row in self._agreements("model")
-            if row["corpus"] == CORPORA[0] and row["column"].endswith("fp32")
+            if row["corpus"] == CORPORA[0] and row["column"] == f"{self.size} fp32"
         ]
-        if not found:
-            raise InputError(
-                "no figures of a float32 model; python -m crossiqa_edge.bench.accuracy makes some"
-            )
-        return found
 
     def _agreements(self, role: str) -> Iterator[Row]:
         return (row for row in self._all("agreement") if row["role"] == role)

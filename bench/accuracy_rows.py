@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from crossiqa_edge.bench.accuracy_columns import Column, Rows
     from crossiqa_edge.bench.accuracy_sets import Corpus, Pictures
 
-FIGURES, SCATTER, TYPES = "figures.jsonl", "scatter.webp", "types.webp"  # in a folder of results
+FIGURES = "figures.jsonl"  # in a folder of results
 
 FORMAT = 1
 OVERALL = "overall"
@@ -169,6 +169,11 @@ def _clear_order(part: Part) -> LevelOrder:
         if len(ladder) > 1 and all(a[1] > b[1] for a, b in pairwise(ladder))
     ]
     return level_order(falling)
+
+
+def picture_name(kind: str, size: str) -> str:
+    """Name of a picture about a member of the family: ``kind`` is scatter or types."""
+    return f"{kind}-{size}.webp"
 
 
 def share(right: int, total: int) -> float:

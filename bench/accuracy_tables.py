@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 from crossiqa_edge.bench.accuracy_bars import Loss
 from crossiqa_edge.bench.accuracy_results import BANDS, CORPORA, Group, Results
@@ -11,64 +12,67 @@ from crossiqa_edge.bench.jsonl import Row
 from crossiqa_edge.bench.tables import Cells
 
 ENCODERS = ("random init", "pretext alone", "fine-tuned")
+Members = Sequence[Results]  # of the same rows, one for each size that was measured
 _NONE = "–"
 _REBUILT = ("crossed", "straight", "nearer")
 _SHORT = {"tid": "TID2013-Kodak (rebuilt)", "population": "population MOS", "authentic": "LIVE-itW"}
 
 
-def overview_cells(results: Results) -> list[Cells]:
-    """SRCC overall and by band on every corpus, and PLCC overall: today's model, peers, yardsticks."""
+def overview_cells(members: Members) -> list[Cells]:
+    """SRCC overall and by band on every corpus, and PLCC overall: today's models, peers, yardsticks."""
+    results = members[0]
     others = [*results.names("peer"), *results.names("full reference")]
-    header: Cells = ("set", "group", "n", results.model["column"], "95 % interval", *others)
+    ours = [cell for member in members for cell in (member.model["column"], "95 % interval")]
     lines: list[Cells] = []
     for corpus in CORPORA:
         for name in (OVERALL, CLASSICAL, *BANDS):
-            ours = results.ours(corpus, name)
-            if ours is not None:
-                theirs = [results.group(other, corpus, name) for other in others]
-                lines.append(
-                    (_SHORT[corpus], name, str(ours["n"]), _srcc(ours), _interval(ours), *map(_srcc, theirs))
-                )
-        if (ours := results.ours(corpus)) is not None:
-            theirs = [results.group(other, corpus) for other in others]
-            lines.append((_SHORT[corpus], "PLCC", str(ours["n"]), _plcc(ours), "", *map(_plcc, theirs)))
-    return [header, *lines]
+            first = results.ours(corpus, name)
+            if first is not None:
+                found = (member.ours(corpus, name) for member in members)
+                figures = [cell for group in found for cell in (_srcc(group), _interval(group))]
+                theirs = (_srcc(results.group(other, corpus, name)) for other in others)
+                lines.append((_SHORT[corpus], name, str(first["n"]), *figures, *theirs))
+        if (first := results.ours(corpus)) is not None:
+            figures = [cell for member in members for cell in (_plcc(member.ours(corpus)), "")]
+            theirs = (_plcc(results.group(other, corpus)) for other in others)
+            lines.append((_SHORT[corpus], "PLCC", str(first["n"]), *figures, *theirs))
+    return [("set", "group", "n", *ours, *others), *lines]
 
 
-def type_cells(results: Results, corpus: str) -> list[Cells]:
-    """SRCC type by type, and how far today's model is ahead of the best peer."""
+def type_cells(members: Members, corpus: str) -> list[Cells]:
+    """SRCC type by type, and how far the first of today's models is ahead of the best peer."""
+    results = members[0]
     peers, yardsticks = results.names("peer"), results.names("full reference")
-    header: Cells = (
-        *("type", "n", results.model["column"], "95 % interval", "in order"),
-        *peers,
-        *("ours less the best of them", ""),
-        *yardsticks,
-    )
+    ours = [cell for member in members for cell in (member.model["column"], "95 % interval", "in order")]
+    lead = f"{results.size} less the best of them"
     lines: list[Cells] = []
     for name in results.types(corpus):
-        ours = results.ours(corpus, name)
-        if ours is None:
+        first = results.ours(corpus, name)
+        if first is None:
             continue
-        ahead = [found for peer in peers if (found := results.difference(peer, corpus, name))]
-        closest = min(ahead, key=lambda found: found["difference"] or 0.0, default=None)
+        found = (member.ours(corpus, name) for member in members)
+        ahead = [gain for peer in peers if (gain := results.difference(peer, corpus, name))]
+        closest = min(ahead, key=lambda gain: gain["difference"] or 0.0, default=None)
         lines.append(
             (
-                *(_words(name), str(ours["n"]), _srcc(ours), _interval(ours), _order(ours)),
+                *(_words(name), str(first["n"])),
+                *(cell for group in found for cell in (_srcc(group), _interval(group), _order(group))),
                 *(_srcc(results.group(peer, corpus, name)) for peer in peers),
                 *_lead(closest),
                 *(_srcc(results.group(other, corpus, name)) for other in yardsticks),
             )
         )
-    return [header, *lines]
+    return [("type", "n", *ours, *peers, lead, "", *yardsticks), *lines]
 
 
-def loss_cells(found: list[Loss]) -> list[Cells]:
+def loss_cells(found: Sequence[Loss]) -> list[Cells]:
     """Where a peer is not behind."""
-    header: Cells = ("set", "group or type", "metric", "ours less theirs", "95 % interval")
+    header: Cells = ("model", "set", "group or type", "metric", "ours less theirs", "95 % interval")
     return [
         header,
         *(
             (
+                loss.model,
                 _SHORT[loss.corpus],
                 _words(loss.group),
                 loss.peer,
@@ -82,13 +86,14 @@ def loss_cells(found: list[Loss]) -> list[Cells]:
 
 def probe_cells(results: Results) -> list[Cells]:
     """Linear probes on frozen encoders, within one world of opinion and across; the ten splits last."""
-    header: Cells = ("learnt from", "judged", *ENCODERS)
+    encoders = [f"{results.size}, {name}" for name in ENCODERS]
+    header: Cells = ("learnt from", "judged", *encoders)
     lines: list[Cells] = []
     for learnt in CORPORA:
         for judged in CORPORA:
-            found = [results.group(name, judged, trained_on=learnt) for name in ENCODERS]
+            found = [results.group(name, judged, trained_on=learnt) for name in encoders]
             lines.append((_SHORT[learnt], _SHORT[judged], *(_with_interval(group) for group in found)))
-    splits = [results.fact("splits", name) for name in ENCODERS]
+    splits = [results.fact("splits", name) for name in encoders]
     lines.append(("LIVE-itW", "LIVE-itW, median of ten splits", *map(_splits, splits)))
     return [header, *lines]
 
@@ -111,19 +116,21 @@ def precision_cells(results: Results) -> list[Cells]:
     return [header, *lines]
 
 
-def order_cells(results: Results) -> list[Cells]:
+def order_cells(members: Members) -> list[Cells]:
     """Share of the series of five levels that are in perfect order."""
+    results = members[0]
     others = [*results.names("peer"), *results.names("full reference")]
-    header: Cells = ("set", "series", results.model["column"], *others)
+    header: Cells = ("set", "series", *(member.model["column"] for member in members), *others)
     lines: list[Cells] = []
     for corpus in ("tid", "population"):
-        ours = results.ours(corpus)
-        if ours is None:
+        first = results.ours(corpus)
+        if first is None:
             continue
-        theirs = [results.group(other, corpus) for other in others]
-        lines.append((_SHORT[corpus], f"all {ours['series']}", *map(_order, (ours, *theirs))))
-        words = f"the {ours['clear_series']} whose opinions fall with every level"
-        lines.append((_SHORT[corpus], words, *map(_clear_order, (ours, *theirs))))
+        found = [member.ours(corpus) for member in members]
+        found += [results.group(other, corpus) for other in others]
+        lines.append((_SHORT[corpus], f"all {first['series']}", *map(_order, found)))
+        words = f"the {first['clear_series']} whose opinions fall with every level"
+        lines.append((_SHORT[corpus], words, *map(_clear_order, found)))
     return [header, *lines]
 
 
@@ -132,13 +139,13 @@ def video_cells(results: Results) -> list[Cells]:
     row = results.fact("video", digest=results.model["digest"])
     if row is None:
         return [("not measured",)]
-    header: Cells = ("clip", *(f"CRF {crf}" for crf in row["crfs"]), "falls")
+    header: Cells = (results.model["column"], *(f"CRF {crf}" for crf in row["crfs"]), "falls")
     return [header, *(_clip(name, scores) for name, scores in row["clips"].items())]
 
 
 def reconstruction_cells(results: Results) -> list[Cells]:
     """What the pretext rebuilds, type by type."""
-    row = results.fact("reconstruction")
+    row = results.fact("reconstruction", f"{results.size}, pretext alone")
     if row is None:
         return [("not measured",)]
     header: Cells = ("degradation", "crossed, dB", "straight, dB", "nearer to its target")
@@ -171,8 +178,8 @@ def _plcc(found: Group | None) -> str:
     return _NONE if found is None or found["plcc"] is None else f"{found['plcc']:.3f}"
 
 
-def _interval(found: Group) -> str:
-    low, high = found["interval"]
+def _interval(found: Group | None) -> str:
+    low, high = found["interval"] if found else (None, None)
     return _NONE if low is None or high is None else f"{low:.2f} {high:.2f}"
 
 

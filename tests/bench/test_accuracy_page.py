@@ -85,13 +85,13 @@ def test_new_weights_stand_beside_the_old_ones_and_not_among_them():
 def test_figures_on_another_set_do_not_stand_beside_ours():
     rows = list(rows_of(column(), 0.1))
     rows = [{**row, "set_digest": "smaller"} if row["column"] == "BRISQUE" else row for row in rows]
-    lines = overview_cells(Results(rows))
+    lines = overview_cells([Results(rows)])
     assert lines[0][5] == "BRISQUE"
     assert {line[5] for line in lines[1:]} == {"–"}
 
 
 def test_probes_stand_under_the_encoder_and_the_world_that_they_are_of():
-    encoder = column("pretext alone", "encoder", "e")
+    encoder = column("nano, pretext alone", "encoder", "e")
     learnt = agreement_row(encoder, WORLDS[0], noisy(WORLDS[0], 0.1), trained_on="authentic")
     splits = fact_row("splits", encoder, corpus="authentic", splits=10, srcc=0.5, quartiles=[0.4, 0.6])
     lines = probe_cells(Results([*rows_of(column(), 0.1), learnt, splits]))
@@ -101,6 +101,17 @@ def test_probes_stand_under_the_encoder_and_the_world_that_they_are_of():
         ("LIVE-itW", "LIVE-itW, median of ten splits"),
     ]
     assert filled[1][3] == "0.500 (quartiles 0.40 0.60)"
+
+
+def test_members_of_the_family_stand_beside_each_other_and_have_their_own_bars():
+    rows = [*rows_of(column(), 60.0), *rows_of(column("tiny fp32", digest="t"), 0.1)]
+    members = [Results(rows), Results(rows, "tiny")]
+    assert [member.model["digest"] for member in members] == ["abc", "t"]
+    header, first, *_ = overview_cells(members)
+    assert header[3:7] == ("nano fp32", "95 % interval", "tiny fp32", "95 % interval")
+    assert float(first[3]) < 0.999 < float(first[5])
+    assert [bars(member)["SRCC, tid judged"][1] for member in members] == ["≥ 0.85", "≥ 0.88"]
+    assert not Results(rows, "small").measured
 
 
 def test_a_page_of_little_says_what_is_absent(tmp_path, capsys):
