@@ -6,12 +6,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ from crossiqa_edge.training.recipe import Recipe
 from crossiqa_edge.training.resume import CHECKPOINT, restore_state, save_state
 
 Losses = Mapping[str, Tensor]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def train(
         progress = stack.enter_context(StepProgress(recipe, done, task.views_per_item, shown=world.leads))
         stop = stack.enter_context(_stop_requests())
         step, saved_at = done, time.monotonic()
-        for batch in _loader(task.items, StepSampler(done, recipe, world), workers):
+        for batch in _until_stopped(_loader(task.items, StepSampler(done, recipe, world), workers), stop):
             set_learning_rate(optimiser, learning_rate(step, recipe))
             with autocast(dtype, device):
                 losses: Losses = wrapped(*(tensor.to(device, non_blocking=True) for tensor in batch))
@@ -136,12 +137,29 @@ def train(
             epoch_ends = step % recipe.steps_per_epoch == 0 or step == recipe.steps
             if epoch_ends and events:
                 _log(events, "validation", progress.note(task.report(average, step), step), step)
-            if epoch_ends or stop.is_set() or time.monotonic() - saved_at > 60.0 * checkpoint_minutes:
+            if epoch_ends or time.monotonic() - saved_at > 60.0 * checkpoint_minutes:
                 keep(step)
                 saved_at = time.monotonic()
-            if stop.is_set():
-                raise KeyboardInterrupt
+        if stop.is_set():
+            keep(step)
+            raise KeyboardInterrupt
     return average
+
+
+def _until_stopped(batches: Iterable[T], stop: threading.Event) -> Iterator[T]:
+    """``batches``, until a stop is asked for.
+
+    Schedulers send their signal to all processes, so a worker may be ended by it while the next batch is
+    awaited: then there is none, and nothing else is wrong.
+    """
+    try:
+        for batch in batches:
+            yield batch
+            if stop.is_set():
+                return
+    except RuntimeError:
+        if not stop.is_set():
+            raise
 
 
 def _loader(items: Dataset[Any], sampler: StepSampler, workers: int) -> DataLoader[Any]:
@@ -178,10 +196,6 @@ def _stop_requests() -> Iterator[threading.Event]:
     before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield requested
-    except RuntimeError as error:  # a worker ended by the same signal, which schedulers send to all
-        if requested.is_set():
-            raise KeyboardInterrupt from error
-        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
