@@ -19,12 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from crossiqa_edge.bench.jsonl import Row, append, parsed
+from crossiqa_edge.card import ModelCard
 from crossiqa_edge.errors import CrossIQAError, OutputError
 from crossiqa_edge.model.checkpoint import load
+from crossiqa_edge.model.quality import QualityModel
 from crossiqa_edge.training.distributed import World, joined
-from crossiqa_edge.training.finetune import finetune
+from crossiqa_edge.training.finetune import Start, finetune
 from crossiqa_edge.training.pretrain import pretrain
 from crossiqa_edge.training.recipe import FinetuneRecipe, PretrainRecipe, Source
 
@@ -39,6 +42,7 @@ _PRETEXT = PretrainRecipe(
     learning_rate=1.5e-3,
     warmup_steps=20,
     ema_decay=0.98,
+    precision="fp32",  # of runs on machines with bfloat16, too
 )
 _OPINION = FinetuneRecipe(
     "ablation",
@@ -48,6 +52,7 @@ _OPINION = FinetuneRecipe(
     steps_per_epoch=250,
     warmup_steps=25,
     ema_decay=0.98,
+    precision="fp32",
     fragment_share=0.85,
     sources=(
         Source("population", 5.0),
@@ -67,12 +72,22 @@ class Variant:
         against: the variant that it differs from in one thing; itself for the first.
         opinion: values of the fine-tuning's recipe that are changed.
         pretext: the same of the pre-training; None to start from random weights.
+        network: what is trained, where there is no pretext.
     """
 
     name: str
     against: str
     opinion: Mapping[str, Any] = field(default_factory=dict)
     pretext: Mapping[str, Any] | None = None
+    network: type[QualityModel] = QualityModel
+
+
+class MeanPooled(QualityModel):
+    """The mean of the patch tokens in place of the class token, which is there and not read."""
+
+    def features(self, views: Tensor) -> Tensor:
+        tokens: Tensor = self.encoder.forward_features(self.normalise(views))
+        return tokens[:, 1:].mean(dim=1)
 
 
 def _learnt_from(*sets: str) -> Mapping[str, Any]:
@@ -84,6 +99,7 @@ def _learnt_from(*sets: str) -> Mapping[str, Any]:
 PLAIN, CROSSED = "no pretext, multi-level embedding, fragments", "crossed pretext first"
 VARIANTS = (
     Variant(PLAIN, PLAIN),
+    Variant("mean of the patch tokens instead of the class token", PLAIN, network=MeanPooled),
     Variant("plain patch embedding", PLAIN, {"embedding": "linear"}),
     Variant("windows instead of fragments", PLAIN, {"fragment_share": 0.0}),
     Variant("no loss on the kind of degradation", PLAIN, {"kind_weight": 0.0}),
@@ -106,11 +122,13 @@ def run(variant: Variant, seed: int, root: Path, work: Path, world: World, worke
     began = time.monotonic()
     folder, cache = work / "run", work / "pictures"
     shutil.rmtree(folder, ignore_errors=True)
-    start = None
+    recipe = replace(_OPINION, seed=seed, **variant.opinion)
+    card = ModelCard(name=recipe.name, size=recipe.size, embedding=recipe.embedding)
+    torch.manual_seed(seed)
+    start: Start | Path = (variant.network(card), card)
     if variant.pretext is not None:
         pretext = replace(_PRETEXT, seed=seed, **variant.pretext)
         start = pretrain(pretext, root / "photos", folder / "pretext", world, cache=cache, workers=workers)
-    recipe = replace(_OPINION, seed=seed, **variant.opinion)
     places = {"folder": root / "livec", "tid-kodak": root}
     roots = {source.data: places.get(source.data, root / "photos") for source in recipe.sources}
     _, card = load(finetune(recipe, start, roots, folder / "opinion", world, cache=cache, workers=workers))
@@ -119,7 +137,7 @@ def run(variant: Variant, seed: int, root: Path, work: Path, world: World, worke
         "against": variant.against,
         "seed": seed,
         "views": recipe.batch * recipe.variants * recipe.steps,
-        "pretext_views": 4 * _PRETEXT.batch * _PRETEXT.steps if start else 0,
+        "pretext_views": 0 if variant.pretext is None else 4 * _PRETEXT.batch * _PRETEXT.steps,
         "minutes": round((time.monotonic() - began) / 60, 1),
         "srcc": {name: figures["SRCC"] for name, figures in card.accuracy.items()},
     }

@@ -25,12 +25,13 @@ from crossiqa_edge.training.evaluation import BANDS, Part
 from crossiqa_edge.training.metrics import LevelOrder, json_number, level_order
 
 if TYPE_CHECKING:
-    from crossiqa_edge.bench.accuracy_columns import Column, Rows
+    from crossiqa_edge.bench.accuracy_columns import Column, Role, Rows
     from crossiqa_edge.bench.accuracy_sets import Corpus, Pictures
 
 FIGURES = "figures.jsonl"  # in a folder of results
 
 FORMAT = 1
+TUNED_SPLITS = "tuned splits"  # kind of the row about whole networks that were trained for each split
 OVERALL = "overall"
 CLASSICAL = "five classical types"  # those that nearly every data set has
 _CLASSICAL = frozenset(
@@ -84,8 +85,8 @@ def difference_row(ours: Column, peer: Column, corpus: Corpus, values: Rows, of_
             "difference": json_number(float(change[0])),
             "interval": [json_number(low), json_number(high)],
         }
-    head = _head("difference", ours, corpus)
-    return {**head, "peer": peer.name, "peer_digest": peer.digest, "groups": figures}
+    begun = _head("difference", ours, corpus)
+    return {**begun, "peer": peer.name, "peer_digest": peer.digest, "groups": figures}
 
 
 def groups(samples: Sequence[Sample]) -> dict[str, Callable[[Sample], bool]]:
@@ -123,7 +124,7 @@ def known(path: str | os.PathLike[str], kind: str, column: Column, **values: Any
 
 def fact_row(kind: str, column: Column, **values: Any) -> Row:
     """A row of another kind about ``column``."""
-    return {**_head(kind, column, None), **values}
+    return {**head(kind, column.name, column.role, column.digest), **values}
 
 
 def _checked(row: Row, where: str) -> Row:
@@ -132,13 +133,16 @@ def _checked(row: Row, where: str) -> Row:
     return row
 
 
-def _head(kind: str, column: Column, corpus: Corpus | None) -> Row:
+def head(kind: str, column: str, role: Role, digest: str) -> Row:
+    """What every row begins with: of which kind it is, from when, about whom."""
     made = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    head: Row = {"format": FORMAT, "kind": kind, "made": made}
-    head |= {"column": column.name, "role": column.role, "digest": column.digest}
-    if corpus is None:
-        return head
-    return {**head, "corpus": corpus.key, "set": corpus.test.name, "set_digest": corpus.test.digest}
+    about = {"column": column, "role": role, "digest": digest}
+    return {"format": FORMAT, "kind": kind, "made": made, **about}
+
+
+def _head(kind: str, column: Column, corpus: Corpus) -> Row:
+    begun = head(kind, column.name, column.role, column.digest)
+    return {**begun, "corpus": corpus.key, "set": corpus.test.name, "set_digest": corpus.test.digest}
 
 
 def _counts(pictures: Pictures) -> Counts:

@@ -2,7 +2,7 @@
 
 One folder has all: ``photos/`` (pristine photographs), ``kodak/`` and ``opinions/`` (TID2013's), ``livec/``
 (authentic photographs with ``labels.csv``) and ``clips/``. What is held out is what fine-tuning holds out:
-all packaged recipes agree on it, so one of them is asked.
+all packaged recipes agree on it, so one of them is asked; plans hold out these and BSDS500's test part.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from crossiqa_edge.bench.accuracy_bars import Loss
 from crossiqa_edge.bench.accuracy_results import BANDS, CORPORA, Group, Results
-from crossiqa_edge.bench.accuracy_rows import CLASSICAL, OVERALL, share
+from crossiqa_edge.bench.accuracy_rows import CLASSICAL, OVERALL, TUNED_SPLITS, share
 from crossiqa_edge.bench.jsonl import Row
 from crossiqa_edge.bench.tables import Cells
 
@@ -95,6 +95,9 @@ def probe_cells(results: Results) -> list[Cells]:
             lines.append((_SHORT[learnt], _SHORT[judged], *(_with_interval(group) for group in found)))
     splits = [results.fact("splits", name) for name in encoders]
     lines.append(("LIVE-itW", "LIVE-itW, median of ten splits", *map(_splits, splits)))
+    tuned = results.fact(TUNED_SPLITS, encoders[-1])
+    if tuned is not None:
+        lines.append(("LIVE-itW", "the same, the whole network anew for each", _NONE, _NONE, _splits(tuned)))
     return [header, *lines]
 
 

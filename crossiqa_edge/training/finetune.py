@@ -27,6 +27,7 @@ from crossiqa_edge.training.recipe import FinetuneRecipe
 from crossiqa_edge.training.sources import KINDS, Draws
 
 MODEL = "model.safetensors"
+Start = tuple[QualityModel, ModelCard]
 _RANK_TEMPERATURE = 0.1
 _RANK_FLOOR = 0.02  # opinions nearer than this have no order worth teaching
 
@@ -112,7 +113,7 @@ def rank_loss(raw: Tensor, opinions: Tensor, sets: Tensor) -> Tensor:
 
 def finetune(
     recipe: FinetuneRecipe,
-    weights: str | os.PathLike[str] | None,
+    weights: str | os.PathLike[str] | Start | None,
     roots: Mapping[str, str | os.PathLike[str]],
     out: str | os.PathLike[str],
     world: World,
@@ -127,6 +128,7 @@ def finetune(
     """Fine-tune ``weights`` (fresh ones when None) on the recipe's sets; resumes from ``out``.
 
     Args:
+        weights: a file, or a network with its card.
         roots: where each set of the recipe lies, by catalogue name.
         name: what the model will be called; the recipe's size by default.
         linear_probe: train the head alone, the paper's protocol.
@@ -159,7 +161,9 @@ def finetune(
     return directory / MODEL
 
 
-def _start(recipe: FinetuneRecipe, weights: str | os.PathLike[str] | None) -> tuple[QualityModel, ModelCard]:
+def _start(recipe: FinetuneRecipe, weights: str | os.PathLike[str] | Start | None) -> Start:
+    if isinstance(weights, tuple):
+        return weights
     if weights is None:
         torch.manual_seed(recipe.seed)
         card = ModelCard(name=recipe.name, size=recipe.size, embedding=recipe.embedding)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from crossiqa_edge.bench import ablation
@@ -12,6 +13,7 @@ from crossiqa_edge.bench.ablation import RUNS, VARIANTS, main
 from crossiqa_edge.bench.ablation_table import main as show
 from crossiqa_edge.bench.ablation_table import page, table_cells
 from crossiqa_edge.bench.jsonl import append, parsed
+from crossiqa_edge.card import ModelCard
 from crossiqa_edge.imaging.testpattern import photo_like
 from crossiqa_edge.training.recipe import Source
 
@@ -68,7 +70,17 @@ def test_each_variant_differs_from_another_one_in_one_thing():
         other = known[item.against]
         started = (item.pretext is None) != (other.pretext is None)
         changed = set((item.pretext or {}).items()) ^ set((other.pretext or {}).items())
-        assert started + len(changed) + len(item.opinion) - len(other.opinion) == 1, item.name
+        network = item.network is not other.network
+        assert started + network + len(changed) + len(item.opinion) - len(other.opinion) == 1, item.name
+
+
+def test_mean_pooling_reads_every_patch_and_not_the_class_token():
+    torch.manual_seed(0)
+    network = ablation.MeanPooled(ModelCard("m", "micro"))
+    tokens = torch.randn(2, 5, network.encoder.embed_dim)
+    network.encoder.forward_features = lambda views: tokens
+    features = network.features(torch.zeros(2, 32, 32, 3, dtype=torch.uint8))
+    torch.testing.assert_close(features, (tokens[:, 1] + tokens[:, 2] + tokens[:, 3] + tokens[:, 4]) / 4)
 
 
 def rows_of(variant, *figures):

@@ -109,7 +109,7 @@ def test_members_of_the_family_stand_beside_each_other_and_have_their_own_bars()
     assert [member.model["digest"] for member in members] == ["abc", "t"]
     header, first, *_ = overview_cells(members)
     assert header[3:7] == ("nano fp32", "95 % interval", "tiny fp32", "95 % interval")
-    assert float(first[3]) < 0.999 < float(first[5])
+    assert float(first[3]) < 0.9 < float(first[5])
     assert [bars(member)["SRCC, tid judged"][1] for member in members] == ["≥ 0.85", "≥ 0.88"]
     assert not Results(rows, "small").measured
 

@@ -1,0 +1,54 @@
+"""Ten splits, each a training of its own from one start; what is there is not made again."""
+
+import csv
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+
+pytest.importorskip("timm", reason="training needs the train extra")
+
+from crossiqa_edge.bench import ten_splits
+from crossiqa_edge.bench.accuracy_rows import FIGURES, TUNED_SPLITS, read
+from crossiqa_edge.imaging.testpattern import photo_like
+from crossiqa_edge.training.recipe import Source
+
+SMALL = {"size": "micro", "view_size": 32, "batch": 2, "steps": 3, "steps_per_epoch": 3, "warmup_steps": 1}
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    for name in ("photos", "livec"):
+        (tmp_path / name).mkdir()
+        for seed in range(10):
+            Image.fromarray(photo_like(seed, 112, 128)).save(tmp_path / name / f"{seed}.png")
+    with (tmp_path / "livec" / "labels.csv").open("w", newline="") as table:
+        csv.writer(table).writerows([("file", "mos"), *((f"{seed}.png", 9 * seed) for seed in range(10))])
+    start = replace(ten_splits._SYNTHETIC, sources=(Source("population"),), **SMALL)
+    monkeypatch.setattr(ten_splits, "_SYNTHETIC", start)
+    authentic = replace(ten_splits._AUTHENTIC, hold_out=0.5)
+    split = replace(ten_splits._SPLIT, sources=(authentic,), **SMALL)
+    monkeypatch.setattr(ten_splits, "_SPLIT", split)
+    monkeypatch.setattr(ten_splits, "TEN", 3)
+    return tmp_path
+
+
+def test_the_median_over_splits_is_written_and_trainings_are_kept(root, capsys):
+    out, work = root / "out", root / "work"
+    out.mkdir()
+    arguments = ["--data", str(root), "--work", str(work), "--out", str(out), "--workers", "0"]
+    assert ten_splits.main(arguments) == 0
+    (row,) = read(out / FIGURES)
+    assert (row["kind"], row["splits"], row["corpus"]) == (TUNED_SPLITS, 3, "authentic")
+    low, high = row["quartiles"]
+    assert -1 <= low <= row["srcc"] <= high <= 1
+    made = {path: path.stat().st_mtime_ns for path in work.glob("*/model.safetensors")}
+    assert len(made) == 4
+    assert ten_splits.main(arguments) == 0
+    assert made == {path: path.stat().st_mtime_ns for path in made}
+    assert [again["srcc"] for again in read(out / FIGURES)] == [row["srcc"]] * 2
+    assert (
+        ten_splits.main(["--data", str(root / "no"), *arguments[2:3], str(root / "other"), *arguments[4:]])
+        == 2
+    )
+    assert "no" in capsys.readouterr().err
