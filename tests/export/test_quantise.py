@@ -69,6 +69,18 @@ def test_the_embedding_attention_and_the_head_stay_in_float(graph):
             assert "DequantizeLinear" not in fed, node.name
 
 
+def test_attention_is_quantised_before_it_is_transposed(graph):
+    makers = {output: node for node in graph.node for output in node.output}
+    for node in graph.node:
+        if node.op_type == "Gemm" and node.name.endswith(".attn.proj"):
+            reshape = makers[node.input[0]]
+            transpose = makers[reshape.input[0]]
+            restored = makers[transpose.input[0]]
+            kinds = (reshape.op_type, transpose.op_type, restored.op_type)
+            assert kinds == ("Reshape", "Transpose", "DequantizeLinear")
+            assert makers[makers[restored.input[0]].input[0]].op_type == "MatMul"
+
+
 def test_scores_stay_near_and_do_not_stay_the_same(quantiser, surgery, graph, views):
     exact = scores(surgery.finished(surgery.nodes), views)
     given = scores(quantiser.quantised(quantiser.default_layers()), views)
