@@ -94,7 +94,7 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     """About U V' of each U S V': (B, M, N) with M <= N -> the same, singular values within 0.7 to 1.2."""
     a, b, c = _QUINTIC
     norms = torch.linalg.matrix_norm(matrices.float(), keepdim=True)
-    result = (matrices / (norms + _TINY)).to(matrices.dtype)
+    result: Tensor = (matrices / (norms + _TINY)).to(matrices.dtype)
     for _ in range(_ITERATIONS):
         square = result @ result.mT
         result = a * result + (b * square + c * square @ square) @ result
