@@ -25,7 +25,7 @@ from crossiqa_edge.training.mix import split_source
 from crossiqa_edge.training.pictures import PictureCache
 from crossiqa_edge.training.recipe import FinetuneRecipe, load_recipe
 
-RECIPE = "nano-finish"
+RECIPE = "nano-finetune"
 SEED = 0  # of the pictures that probes learn from
 
 TEST_PHOTOGRAPHS = 6

@@ -195,7 +195,7 @@ def plan(plan: str, data: tuple[str, ...], name: str | None, **options: Any) -> 
 
 @command.command("teach")
 @click.option(
-    "--recipe", default="nano-taught", show_default=True, help=f"Whose hold-outs to respect. {RECIPE_HELP}"
+    "--recipe", default="nano-finetune", show_default=True, help=f"Whose hold-outs to respect. {RECIPE_HELP}"
 )
 @click.option(
     "--data",
@@ -208,7 +208,7 @@ def plan(plan: str, data: tuple[str, ...], name: str | None, **options: Any) -> 
 def teach(recipe: str, data: tuple[str, ...], out: Path) -> None:
     """Have a frozen EfficientNet-Lite0 judge variations of the training pictures.
 
-    --out becomes a labelled folder to train on (--data taught=FOLDER with the recipe nano-taught). Its
+    --out becomes a labelled folder to train on (--data taught=FOLDER with the recipe nano-finetune). Its
     opinions are a guess of people's: nothing to measure with.
     """
     require_torch()
