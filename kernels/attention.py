@@ -40,28 +40,38 @@ def attention(qkv: Tensor, mask: Tensor | None = None, *, scale: float | None = 
         ConfigError: shapes, types or devices other than these.
     """
     scale = checked_scale(qkv, mask, scale)
-    save_log_sum = torch.is_grad_enabled() and qkv.requires_grad
-    out: Tensor = torch.ops.crossiqa.attention(qkv, mask, scale, save_log_sum)[0]
+    save_sums = torch.is_grad_enabled() and qkv.requires_grad
+    out: Tensor = torch.ops.crossiqa.attention(qkv, mask, scale, save_sums)[0]
     return out
 
 
 def attention_reference(qkv: Tensor, mask: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:
-    """(out, log_sum) by the formula, computed in float32 (float64 where ``qkv`` is).
+    """(out, sums) by the formula, computed in float32 (float64 where ``qkv`` is).
 
-    log_sum (B, H, N) is log2 of the sum of exp(scale * score) over the keys that count, +inf where none does.
+    sums (4, B, H, N): of each query's scores with the keys that count, before the scale, the largest; the sum
+    of exp(scale * (score - largest)); and the rests of both, where they are pairs of float32 (``pairs.py``),
+    here 0. inf and 1 where no key counts. Largest and sum are kept apart because the logarithm of a sum of
+    exponentials is rounded at the size of the scores.
     """
     query, key, value = _split_heads(qkv, mask)
-    scores = query @ key.mT * (scale / math.log(2))
+    scores = query @ key.mT
     if mask is not None:
         scores = scores.masked_fill(~mask[:, None, None, :], -math.inf)
-    log_sum = torch.logsumexp(scores * math.log(2), -1) / math.log(2)
-    log_sum = log_sum.masked_fill(log_sum == -math.inf, math.inf)
-    context = torch.exp2(scores - log_sum[..., None]) @ value
-    return _join_heads(context).to(qkv.dtype), log_sum
+    peak = scores.amax(-1) if qkv.shape[1] else scores.sum(-1)  # no tokens have no largest score
+    if mask is not None:
+        peak = peak.masked_fill(peak == -math.inf, math.inf)
+    weights = torch.exp(scale * (scores - peak[..., None]))
+    total = weights.sum(-1)
+    if mask is not None:
+        total = total.masked_fill(peak == math.inf, 1.0)
+    context = weights @ value / total[..., None]
+    return _join_heads(context).to(qkv.dtype), torch.stack(
+        [peak, total, torch.zeros_like(total), torch.zeros_like(total)]
+    )
 
 
 def attention_backward_reference(
-    out_gradient: Tensor, qkv: Tensor, mask: Tensor | None, out: Tensor, log_sum: Tensor, scale: float
+    out_gradient: Tensor, qkv: Tensor, mask: Tensor | None, out: Tensor, sums: Tensor, scale: float
 ) -> Tensor:
     """The gradient of ``qkv`` by the formulas of ``attention_backward.py``, in float32 or float64."""
     query, key, value = _split_heads(qkv, mask)
@@ -69,7 +79,8 @@ def attention_backward_reference(
     batch, tokens, _, heads, dim = qkv.shape
     gradient = out_gradient.to(wide).view(batch, tokens, heads, dim).transpose(1, 2)
     context = out.to(wide).view(batch, tokens, heads, dim).transpose(1, 2)
-    weights = torch.exp2(query @ key.mT * (scale / math.log(2)) - log_sum[..., None].to(wide))
+    peak, total, peak_rest, total_rest = sums[..., None].to(wide)
+    weights = torch.exp(scale * (query @ key.mT - peak - peak_rest)) / (total + total_rest)
     if mask is not None:
         weights = weights.masked_fill(~mask[:, None, None, :], 0.0)
     weight_gradient = gradient @ value.mT
@@ -93,51 +104,51 @@ def _join_heads(context: Tensor) -> Tensor:
 
 
 @torch.library.custom_op("crossiqa::attention", mutates_args=())
-def _attention(qkv: Tensor, mask: Tensor | None, scale: float, save_log_sum: bool) -> tuple[Tensor, Tensor]:
+def _attention(qkv: Tensor, mask: Tensor | None, scale: float, save_sums: bool) -> tuple[Tensor, Tensor]:
     if qkv.is_cuda:
         from crossiqa_edge.kernels.attention_forward import launch_attention
 
-        return launch_attention(qkv, mask, scale, save_log_sum=save_log_sum)
-    out, log_sum = attention_reference(qkv, mask, scale)
-    return out, log_sum if save_log_sum else log_sum.new_empty(0)
+        return launch_attention(qkv, mask, scale, save_sums=save_sums)
+    out, sums = attention_reference(qkv, mask, scale)
+    return out, sums if save_sums else sums.new_empty(0)
 
 
 @_attention.register_fake
-def _(qkv: Tensor, mask: Tensor | None, scale: float, save_log_sum: bool) -> tuple[Tensor, Tensor]:
+def _(qkv: Tensor, mask: Tensor | None, scale: float, save_sums: bool) -> tuple[Tensor, Tensor]:
     batch, tokens, _, heads, dim = qkv.shape
-    shape = (batch, heads, tokens) if save_log_sum else (0,)
+    shape = (4, batch, heads, tokens) if save_sums else (0,)
     wide = torch.promote_types(qkv.dtype, torch.float32)
     return qkv.new_empty(batch, tokens, heads * dim), qkv.new_empty(shape, dtype=wide)
 
 
 @torch.library.custom_op("crossiqa::attention_backward", mutates_args=())
 def _attention_backward(
-    out_gradient: Tensor, qkv: Tensor, mask: Tensor | None, out: Tensor, log_sum: Tensor, scale: float
+    out_gradient: Tensor, qkv: Tensor, mask: Tensor | None, out: Tensor, sums: Tensor, scale: float
 ) -> Tensor:
     if qkv.is_cuda:
         from crossiqa_edge.kernels.attention_backward import launch_attention_backward
 
-        return launch_attention_backward(out_gradient, qkv, mask, out, log_sum, scale)
-    return attention_backward_reference(out_gradient, qkv, mask, out, log_sum, scale)
+        return launch_attention_backward(out_gradient, qkv, mask, out, sums, scale)
+    return attention_backward_reference(out_gradient, qkv, mask, out, sums, scale)
 
 
 @_attention_backward.register_fake
 def _(
-    out_gradient: Tensor, qkv: Tensor, mask: Tensor | None, out: Tensor, log_sum: Tensor, scale: float
+    out_gradient: Tensor, qkv: Tensor, mask: Tensor | None, out: Tensor, sums: Tensor, scale: float
 ) -> Tensor:
     return torch.empty(qkv.shape, dtype=qkv.dtype, device=qkv.device)
 
 
 def _keep_for_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     qkv, mask, ctx.scale, _ = inputs
-    out, log_sum = output
-    ctx.mark_non_differentiable(log_sum)
-    ctx.save_for_backward(qkv, mask, out, log_sum)
+    out, sums = output
+    ctx.mark_non_differentiable(sums)
+    ctx.save_for_backward(qkv, mask, out, sums)
 
 
 def _backward(ctx: Any, out_gradient: Tensor, _: Tensor) -> tuple[Tensor, None, None, None]:
-    qkv, mask, out, log_sum = ctx.saved_tensors
-    gradient = torch.ops.crossiqa.attention_backward(out_gradient, qkv, mask, out, log_sum, ctx.scale)
+    qkv, mask, out, sums = ctx.saved_tensors
+    gradient = torch.ops.crossiqa.attention_backward(out_gradient, qkv, mask, out, sums, ctx.scale)
     return gradient, None, None, None
 
 

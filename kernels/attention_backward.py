@@ -1,12 +1,16 @@
 """The backward pass of attention: two Triton kernels that recompute the weights and share no sums.
 
-    P = exp2(scale / ln 2 * Q K^T - log_sum);   dV = P^T dO;   dP = dO V^T
-    dS = P * (dP - row sums of dO * O);   dQ = scale * dS K;   dK = scale * dS^T Q
+    P = exp(scale * (Q K^T - peak)) / total;   dV = P^T dO;   dP = dO V^T
+    dS = P * (dP - delta);   dQ = scale * dS K;   dK = scale * dS^T Q;   delta = row sums of dO * O
 
 One kernel walks along the keys for a block of queries and gives dQ, the other along the queries for a block
-of keys and gives dK and dV: nothing is added atomically, so gradients repeat to the bit. Only ``log_sum``,
-4 bytes a row, is kept from the forward pass (Dao et al., arXiv 2205.14135). All gradients land in one tensor
+of keys and gives dK and dV: nothing is added atomically, so gradients repeat to the bit. Only ``sums``,
+16 bytes a row, is kept from the forward pass (Dao et al., arXiv 2205.14135). All gradients land in one tensor
 of the layout of ``qkv``, as the projection's own backward pass wants them.
+
+Where scores are large, so is the logarithm of a row's sum, and its rounding: 2^-13 near 3,000, in every
+weight. In 16 bits, whose own rounding is coarser, it is taken all the same (``attention_gradients.py``): that
+saves a division. float32 keeps the largest score and the sum apart (``attention_pairs_backward.py``).
 
 14 B H N^2 D FLOPs (two products are computed twice) on about 12 B N H D elements moved.
 """
@@ -21,8 +25,13 @@ import triton.language as tl
 from torch import Tensor
 
 from crossiqa_edge.kernels.attention_forward import attention_spec
+from crossiqa_edge.kernels.attention_gradients import key_value_gradients, load_log_sum, query_gradient
+from crossiqa_edge.kernels.attention_pairs import load_sums
+from crossiqa_edge.kernels.attention_pairs_backward import (
+    key_value_gradients_in_pairs,
+    query_gradient_in_pairs,
+)
 from crossiqa_edge.kernels.attention_rows import (
-    LOG2_E,
     load_rows,
     present_rows,
     store_rows,
@@ -35,44 +44,12 @@ from crossiqa_edge.kernels.targets import compile_options
 
 
 @triton.jit
-def _take_keys(
-    query,
-    gradient,
-    log_sum,
-    delta,
-    query_gradient,
-    key_base,
-    value_base,
-    row,
-    stride,
-    tokens,
-    keep_pointer,
-    SCALE: tl.constexpr,
-    DIM: tl.constexpr,
-    MASKED: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
-    """Add to dQ / scale of a block of queries what the keys at ``row`` give."""
-    SOME: tl.constexpr = MASKED or keep_pointer is not None
-    present = present_rows(row, tokens, keep_pointer, MASKED)
-    key = load_rows(key_base, row, stride, present, DIM, SOME)
-    value = load_rows(value_base, row, stride, present, DIM, SOME)
-    scores = tl.dot(query, tl.trans(key), input_precision=PRECISION)
-    weights = tl.exp2(scores * (SCALE * LOG2_E) - log_sum[:, None])
-    if SOME:
-        weights = tl.where(present[None, :], weights, 0.0)
-    weight_gradient = tl.dot(gradient, tl.trans(value), input_precision=PRECISION)
-    score_gradient = (weights * (weight_gradient - delta[:, None])).to(key.dtype)
-    return tl.dot(score_gradient, key, query_gradient, input_precision=PRECISION)
-
-
-@triton.jit
 def attention_query_gradient_kernel(
     qkv_pointer,
     keep_pointer,
     out_pointer,
     out_gradient_pointer,
-    log_sum_pointer,
+    sums_pointer,
     delta_pointer,
     gradient_pointer,
     tokens,
@@ -88,9 +65,10 @@ def attention_query_gradient_kernel(
 ):
     """dQ, launched on a grid of (ceil(tokens / BLOCK), heads, batch).
 
-    qkv, keep, out and log_sum as in ``attention_kernel``; out_gradient like out; gradient (batch, tokens, 3,
-    heads, DIM), contiguous, of which the queries' part is written; delta (batch, heads, tokens) float32,
-    written: the sum of out_gradient * out over a head's row, which the other kernel reads.
+    qkv, keep, out and sums as in ``attention_kernel``; out_gradient like out; gradient (batch, tokens, 3,
+    heads, DIM), contiguous, of which the queries' part is written; delta (2, batch, heads, tokens) float32,
+    written: the sum of out_gradient * out over a head's row, which the other kernel reads, and, where float32
+    is computed in pairs, its rest.
     """
     head = tl.program_id(1)
     batch = tl.program_id(2).to(tl.int64)
@@ -101,73 +79,29 @@ def attention_query_gradient_kernel(
     key_base = query_base + width
     value_base = key_base + width
     out_base = batch * tokens * width + head * DIM
-    sums = (batch * heads + head) * tokens + row
+    plane = tl.num_programs(2).to(tl.int64) * heads * tokens
+    sums_pointer += (batch * heads + head) * tokens
+    delta_pointer += (batch * heads + head) * tokens
     if keep_pointer is not None:
         keep_pointer += batch * tokens
     query = load_rows(query_base, row, token_stride, present, DIM, True)
     gradient = load_rows(out_gradient_pointer + out_base, row, width, present, DIM, True)
-    out = load_rows(out_pointer + out_base, row, width, present, DIM, True)
-    delta = tl.sum(gradient.to(tl.float32) * out.to(tl.float32), 1)
-    tl.store(delta_pointer + sums, delta, mask=present)
-    log_sum = tl.load(log_sum_pointer + sums, mask=present, other=float("inf"))
-    query_gradient = tl.zeros((BLOCK, DIM), tl.float32)
-    whole = 0
-    if STEP > 0:
-        whole = tokens // STEP * STEP
-        for first in range(0, whole, STEP):
-            query_gradient = _take_keys(
-                *(query, gradient, log_sum, delta, query_gradient, key_base, value_base),
-                *(first + tl.arange(0, STEP), token_stride, tokens, keep_pointer),
-                *(SCALE, DIM, False, PRECISION),
-            )
-    for piece in tl.static_range(len(REST)):
-        query_gradient = _take_keys(
-            *(query, gradient, log_sum, delta, query_gradient, key_base, value_base),
-            *(whole + tl.arange(0, REST[piece]), token_stride, tokens, keep_pointer),
-            *(SCALE, DIM, True, PRECISION),
+    if query.dtype == tl.float32 and PRECISION == "ieee":
+        change, delta, delta_rest = query_gradient_in_pairs(
+            *(query, gradient, load_sums(sums_pointer, row, plane, present, True), key_base, value_base),
+            *(token_stride, tokens, keep_pointer, SCALE, DIM, STEP, REST),
         )
-        whole += REST[piece]
-    gradient_base = gradient_pointer + batch * tokens * 3 * width + head * DIM
-    store_rows(gradient_base, row, 3 * width, present, query_gradient * SCALE, DIM)
-
-
-@triton.jit
-def _take_queries(
-    key,
-    value,
-    counts,
-    key_gradient,
-    value_gradient,
-    query_base,
-    out_gradient_base,
-    log_sum_base,
-    delta_base,
-    row,
-    stride,
-    width,
-    tokens,
-    SCALE: tl.constexpr,
-    DIM: tl.constexpr,
-    MASKED: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
-    """Add to dK / scale and dV of a block of keys what the queries at ``row`` give."""
-    present = row < tokens
-    query = load_rows(query_base, row, stride, present, DIM, MASKED)
-    gradient = load_rows(out_gradient_base, row, width, present, DIM, MASKED)
-    if MASKED:  # a query that does not exist has no weights: exp2(-inf)
-        log_sum = tl.load(log_sum_base + row, mask=present, other=float("inf"))
-        delta = tl.load(delta_base + row, mask=present, other=0.0)
+        tl.store(delta_pointer + plane + row, delta_rest, mask=present)
     else:
-        log_sum = tl.load(log_sum_base + row)
-        delta = tl.load(delta_base + row)
-    scores = tl.dot(key, tl.trans(query), input_precision=PRECISION)
-    weights = tl.exp2(scores * (SCALE * LOG2_E) - log_sum[None, :])
-    weights = tl.where(counts[:, None], weights, 0.0)
-    value_gradient = tl.dot(weights.to(value.dtype), gradient, value_gradient, input_precision=PRECISION)
-    weight_gradient = tl.dot(value, tl.trans(gradient), input_precision=PRECISION)
-    score_gradient = (weights * (weight_gradient - delta[None, :])).to(key.dtype)
-    return tl.dot(score_gradient, query, key_gradient, input_precision=PRECISION), value_gradient
+        out = load_rows(out_pointer + out_base, row, width, present, DIM, True)
+        delta = tl.sum(gradient.to(tl.float32) * out.to(tl.float32), 1)
+        change = query_gradient(
+            *(query, gradient, load_log_sum(sums_pointer, row, plane, present, SCALE, True), delta),
+            *(key_base, value_base, token_stride, tokens, keep_pointer, SCALE, DIM, STEP, REST, PRECISION),
+        )
+    tl.store(delta_pointer + row, delta, mask=present)
+    gradient_base = gradient_pointer + batch * tokens * 3 * width + head * DIM
+    store_rows(gradient_base, row, 3 * width, present, change, DIM)
 
 
 @triton.jit
@@ -175,7 +109,7 @@ def attention_key_value_gradient_kernel(
     qkv_pointer,
     keep_pointer,
     out_gradient_pointer,
-    log_sum_pointer,
+    sums_pointer,
     delta_pointer,
     gradient_pointer,
     tokens,
@@ -200,35 +134,26 @@ def attention_key_value_gradient_kernel(
     width = heads * DIM
     query_base = qkv_pointer + batch * batch_stride + head * DIM
     out_gradient_base = out_gradient_pointer + batch * tokens * width + head * DIM
-    log_sum_base = log_sum_pointer + (batch * heads + head) * tokens
+    plane = tl.num_programs(2).to(tl.int64) * heads * tokens
+    sums_base = sums_pointer + (batch * heads + head) * tokens
     delta_base = delta_pointer + (batch * heads + head) * tokens
     if keep_pointer is not None:
         keep_pointer += batch * tokens
     counts = present_rows(row, tokens, keep_pointer, True)
     key = load_rows(query_base + width, row, token_stride, counts, DIM, True)
     value = load_rows(query_base + 2 * width, row, token_stride, counts, DIM, True)
-    key_gradient = tl.zeros((BLOCK, DIM), tl.float32)
-    value_gradient = tl.zeros((BLOCK, DIM), tl.float32)
-    whole = 0
-    if STEP > 0:
-        whole = tokens // STEP * STEP
-        for first in range(0, whole, STEP):
-            key_gradient, value_gradient = _take_queries(
-                *(key, value, counts, key_gradient, value_gradient),
-                *(query_base, out_gradient_base, log_sum_base, delta_base),
-                *(first + tl.arange(0, STEP), token_stride, width, tokens),
-                *(SCALE, DIM, False, PRECISION),
-            )
-    for piece in tl.static_range(len(REST)):
-        key_gradient, value_gradient = _take_queries(
-            *(key, value, counts, key_gradient, value_gradient),
-            *(query_base, out_gradient_base, log_sum_base, delta_base),
-            *(whole + tl.arange(0, REST[piece]), token_stride, width, tokens),
-            *(SCALE, DIM, True, PRECISION),
+    if key.dtype == tl.float32 and PRECISION == "ieee":
+        key_gradient, value_gradient = key_value_gradients_in_pairs(
+            *(key, value, counts, query_base, out_gradient_base, sums_base, delta_base),
+            *(token_stride, width, plane, tokens, SCALE, DIM, STEP, REST),
         )
-        whole += REST[piece]
+    else:
+        key_gradient, value_gradient = key_value_gradients(
+            *(key, value, counts, query_base, out_gradient_base, sums_base, delta_base),
+            *(token_stride, width, plane, tokens, SCALE, DIM, STEP, REST, PRECISION),
+        )
     gradient_base = gradient_pointer + batch * tokens * 3 * width + head * DIM
-    store_rows(gradient_base + width, row, 3 * width, present, key_gradient * SCALE, DIM)
+    store_rows(gradient_base + width, row, 3 * width, present, key_gradient, DIM)
     store_rows(gradient_base + 2 * width, row, 3 * width, present, value_gradient, DIM)
 
 
@@ -237,14 +162,14 @@ def launch_attention_backward(
     qkv: Tensor,
     mask: Tensor | None,
     out: Tensor,
-    log_sum: Tensor,
+    sums: Tensor,
     scale: float,
     *,
     tile: AttentionTile | None = None,
 ) -> Tensor:
     """Run both kernels: the gradient of ``qkv``, contiguous, of its shape and dtype.
 
-    out and log_sum are what ``launch_attention(..., save_log_sum=True)`` gave for qkv, mask and scale;
+    out and sums are what ``launch_attention(..., save_sums=True)`` gave for qkv, mask and scale;
     out_gradient has the shape and dtype of out. ``tile`` replaces the choice of ``backward_tile``.
     """
     batch, tokens, _, heads, dim = qkv.shape
@@ -254,7 +179,7 @@ def launch_attention_backward(
     qkv = with_adjacent_heads(qkv)
     out_gradient = out_gradient.contiguous()
     keep = None if mask is None else mask.contiguous().view(torch.uint8)
-    delta = torch.empty_like(log_sum)
+    delta = torch.empty_like(sums[:2])
     gpu = architecture(qkv.device)
     if tile is None:
         tile = backward_tile(gpu, tokens, dim, DTYPES[qkv.dtype])
@@ -266,10 +191,10 @@ def launch_attention_backward(
         **compile_options(gpu, tile.warps, tile.stages),
     }
     attention_query_gradient_kernel[grid](
-        *(qkv, keep, out, out_gradient, log_sum, delta, gradient), *sizes, **constants
+        *(qkv, keep, out, out_gradient, sums, delta, gradient), *sizes, **constants
     )
     attention_key_value_gradient_kernel[grid](
-        *(qkv, keep, out_gradient, log_sum, delta, gradient), *sizes, **constants
+        *(qkv, keep, out_gradient, sums, delta, gradient), *sizes, **constants
     )
     return gradient
 
@@ -278,11 +203,11 @@ def specs(workload: Workload) -> Iterator[KernelSpec]:
     """As training launches them, without a mask: both kernels, and before them the one that saves sums."""
     dtype, dim, row = workload.dtype, workload.head_dim, 3 * workload.width
     forward = forward_tile(workload.architecture, workload.tokens, dim, dtype)
-    yield attention_spec(workload, "attention.training", forward, save_log_sum=True)
+    yield attention_spec(workload, "attention.training", forward, save_sums=True)
     tile = backward_tile(workload.architecture, workload.tokens, dim, dtype)
     types = {
         **{"qkv_pointer": f"*{dtype}", "out_pointer": f"*{dtype}", "out_gradient_pointer": f"*{dtype}"},
-        **{"log_sum_pointer": "*fp32", "delta_pointer": "*fp32", "gradient_pointer": f"*{dtype}"},
+        **{"sums_pointer": "*fp32", "delta_pointer": "*fp32", "gradient_pointer": f"*{dtype}"},
         **{"tokens": "i32", "heads": "i32", "batch_stride": "i32", "token_stride": "i32"},
     }
     for name, function in (

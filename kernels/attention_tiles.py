@@ -73,11 +73,15 @@ def int8_tile(architecture: int, tokens: int, head_dim: int) -> AttentionTile:
 def backward_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> AttentionTile:
     """The tile of both backward kernels, which hold four tiles where the forward pass holds two.
 
-    At 128 elements a head, which no member of the family has, even the least tile spills on Turing.
+    At 128 elements a head, which no member of the family has, even the least tile spills on Turing. In
+    float32, which is computed in pairs, all do; these least: 24 bytes a thread at 32 elements, 576 at 64.
     """
-    if architecture < _AMPERE or dtype == "fp32":
+    if dtype == "fp32":
+        step = 16 if head_dim == 128 else 32
+        return cut(tokens, 16, step, warps=8, stages=2 if architecture >= _AMPERE else 1)
+    if architecture < _AMPERE:
         block, step = {16: (32, 32), 32: (32, 32), 64: (16, 16), 128: (16, 16)}[head_dim]
-        return cut(tokens, block, step, warps=8, stages=2 if architecture >= _AMPERE else 1)
+        return cut(tokens, block, step, warps=8, stages=1)
     tight = head_dim == 128 or (head_dim == 64 and architecture >= _CONSUMER_BLACKWELL)
     return cut(tokens, 32 if head_dim == 128 else 64, 16 if tight else 32, warps=4, stages=2)
 

@@ -19,7 +19,7 @@ ACTIVATIONS = ("none", "gelu")
 
 @triton.jit
 def gelu(x):
-    """x times the standard normal distribution function of x, in float32."""
+    """x times the standard normal distribution function of x, in the type of x, float32 or float64."""
     return 0.5 * x * (1.0 + tl.erf(x * 0.7071067811865476))
 
 
@@ -37,19 +37,19 @@ def finish_and_store(
     COLUMNS: tl.constexpr,
     GELU: tl.constexpr,
 ):
-    """Bias, GELU, LayerScale and residual of one float32 tile ``product``, then its only write."""
+    """Bias, GELU, LayerScale and residual of a tile ``product``, float32 or float64, then its only write."""
     present = column < COLUMNS
     valid = (row < rows)[:, None] & present[None, :]
     if bias_pointer is not None:
-        product += tl.load(bias_pointer + column, mask=present, other=0.0).to(tl.float32)
+        product += tl.load(bias_pointer + column, mask=present, other=0.0).to(product.dtype)
     if GELU:
         product = gelu(product)
     if scale_pointer is not None:
-        product *= tl.load(scale_pointer + column, mask=present, other=0.0).to(tl.float32)
+        product *= tl.load(scale_pointer + column, mask=present, other=0.0).to(product.dtype)
     wide_row = row.to(tl.int64)[:, None]
     if residual_pointer is not None:
         residual = residual_pointer + wide_row * residual_stride + column[None, :]
-        product += tl.load(residual, mask=valid, other=0.0).to(tl.float32)
+        product += tl.load(residual, mask=valid, other=0.0).to(product.dtype)
     tl.store(output_pointer + wide_row * COLUMNS + column[None, :], product, mask=valid)
 
 

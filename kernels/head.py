@@ -5,8 +5,8 @@
 
 The final LayerNorm works on one token per view instead of all of them, since a class token is normalised
 by itself. One program per view: with the class token it reads one row of C elements, with the mean N of
-them, for about 10 C or C N FLOPs; the cost is that of a launch. All of it is float32, so that scores that
-lie close together keep their order.
+them, for about 10 C or C N FLOPs; the cost is that of a launch. All of it is float32, the embedding in pairs
+of it (``pairs.py``), so that scores that lie close together keep their order.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.kernels.device import architecture
+from crossiqa_edge.kernels.pairs import pair_sum, plus, quotient
 from crossiqa_edge.kernels.rows import LAYER_NORM_EPSILON, normalised_rows
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
 from crossiqa_edge.kernels.targets import compile_options
@@ -60,18 +61,21 @@ def head_kernel(
     present = column < WIDTH
     view = tl.program_id(0).to(tl.int64)
     first = tokens_pointer + view * view_stride + column
+    rest = tl.zeros((1, BLOCK_WIDTH), tl.float32)
     if MEAN:
         pooled = tl.zeros((1, BLOCK_WIDTH), tl.float32)
         for start in range(1, tokens, BLOCK_TOKENS):
             token = start + tl.arange(0, BLOCK_TOKENS)[:, None]
             valid = (token < tokens) & present
             part = tl.load(first + token * token_stride, mask=valid, other=0.0).to(tl.float32)
-            pooled += tl.sum(part, axis=0)[None, :]
-        pooled /= tokens - 1
+            part, part_rest = pair_sum(part, 0.0, 0)
+            pooled, rest = plus(pooled, rest, part[None, :], part_rest[None, :])
+        count = tl.zeros((1, 1), tl.float32) + (tokens - 1)
+        pooled, rest = quotient(pooled, rest, count, 0.0)
     else:
         pooled = tl.load(first, mask=present, other=0.0).to(tl.float32)
     norm = (norm_weight_pointer, norm_bias_pointer)
-    embedding = normalised_rows(pooled, present, *norm, columns, WIDTH, EPSILON)
+    embedding = normalised_rows(pooled, rest, present, *norm, columns, WIDTH, EPSILON, True)
     tl.store(embedding_pointer + view * WIDTH + column, embedding, mask=present)
     weight = tl.load(weight_pointer + column, mask=present, other=0.0).to(tl.float32)
     raw = tl.sum(tl.sum(embedding * weight, axis=1), axis=0) + tl.load(bias_pointer).to(tl.float32)

@@ -5,8 +5,9 @@
 
 A row fits in the registers of a few warps, so each element is read once and written once: the limit is
 memory. A row of C elements moves 2 C elements (4 C with a residual) for about 8 C FLOPs, far below any
-GPU's ratio of arithmetic to bandwidth. Statistics are taken of the centred row in float32. They are not
-stored: the backward pass has the row in registers again and takes them anew.
+GPU's ratio of arithmetic to bandwidth. Statistics are taken of the centred row in float32; where the result
+is float32, all is computed in pairs of it (``pairs.py``) and rounded once. Statistics are not stored: the
+backward pass has the row in registers again and takes them anew.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from crossiqa_edge.kernels.device import architecture
 from crossiqa_edge.kernels.layer_norm_backward import layer_norm_backward
+from crossiqa_edge.kernels.pairs import exact_product, plus
 from crossiqa_edge.kernels.rows import LAYER_NORM_EPSILON, as_rows, normalised_rows
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
 from crossiqa_edge.kernels.targets import compile_options
@@ -54,14 +56,25 @@ def layer_norm_kernel(
     column = tl.arange(0, BLOCK_WIDTH)
     present = column < WIDTH
     valid = (row < rows) & present[None, :]
+    IN_PAIRS: tl.constexpr = normalised_pointer.dtype.element_ty == tl.float32
     stream = tl.load(branch_pointer + row * branch_stride + column, mask=valid, other=0.0).to(tl.float32)
+    rest = tl.zeros((BLOCK_ROWS, BLOCK_WIDTH), tl.float32)
     if scale_pointer is not None:
-        stream *= tl.load(scale_pointer + column, mask=present, other=0.0).to(tl.float32)
+        scale = tl.load(scale_pointer + column, mask=present, other=0.0).to(tl.float32)
+        if IN_PAIRS:
+            stream, rest = exact_product(stream, scale[None, :])
+        else:
+            stream *= scale
     if residual_pointer is not None:
-        residual = residual_pointer + row * residual_stride + column
-        stream += tl.load(residual, mask=valid, other=0.0).to(tl.float32)
-        tl.store(stream_pointer + row * WIDTH + column, stream, mask=valid)
-    normalised = normalised_rows(stream, valid, weight_pointer, bias_pointer, column, WIDTH, EPSILON)
+        place = residual_pointer + row * residual_stride + column
+        residual = tl.load(place, mask=valid, other=0.0).to(tl.float32)
+        if IN_PAIRS:
+            stream, rest = plus(stream, rest, residual, 0.0)
+        else:
+            stream += residual
+        tl.store(stream_pointer + row * WIDTH + column, stream + rest, mask=valid)
+    parameters = (weight_pointer, bias_pointer)
+    normalised = normalised_rows(stream, rest, valid, *parameters, column, WIDTH, EPSILON, IN_PAIRS)
     tl.store(normalised_pointer + row * WIDTH + column, normalised, mask=valid)
 
 

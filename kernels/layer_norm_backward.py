@@ -29,11 +29,11 @@ PROGRAMS = 256  # at most, whatever the GPU: so that sums are added in the same 
 
 
 @triton.jit
-def _row_gradients(gradient, rest, unit, unit_rest, root, root_rest, valid, WIDTH: tl.constexpr):
+def _row_gradients(gradient, rest, unit, unit_rest, root, root_rest, WIDTH: tl.constexpr):
     """(g - mean(g) - x * mean(g * x)) * root for the pairs g (rows, columns), x likewise and root (rows,)."""
-    mean, mean_rest = row_mean(gradient, rest, valid, WIDTH)
+    mean, mean_rest = row_mean(gradient, rest, WIDTH)
     product, product_rest = times(gradient, rest, unit, unit_rest)
-    along, along_rest = row_mean(product, product_rest, valid, WIDTH)
+    along, along_rest = row_mean(product, product_rest, WIDTH)
     part, part_rest = times(unit, unit_rest, along[:, None], along_rest[:, None])
     gradient, rest = plus(gradient, rest, -mean[:, None], -mean_rest[:, None])
     gradient, rest = plus(gradient, rest, -part, -part_rest)
@@ -85,13 +85,13 @@ def layer_norm_backward_kernel(
         valid = (row < rows) & present[None, :]
         place = row * WIDTH + column
         stream = tl.load(stream_pointer + place, mask=valid, other=0.0).to(tl.float32)
-        unit, unit_rest, root, root_rest = unit_rows(stream, valid, WIDTH, EPSILON)
+        unit, unit_rest, root, root_rest = unit_rows(stream, 0.0, valid, WIDTH, EPSILON)
         gradient = tl.load(gradient_pointer + place, mask=valid, other=0.0).to(tl.float32)
         product, rest = times(gradient, 0.0, unit, unit_rest)
         weight_sum, weight_rest = plus(weight_sum, weight_rest, product, rest)
         bias_sum, bias_rest = plus(bias_sum, bias_rest, gradient, 0.0)
         gradient, rest = exact_product(gradient, weight[None, :])
-        gradient, rest = _row_gradients(gradient, rest, unit, unit_rest, root, root_rest, valid, WIDTH)
+        gradient, rest = _row_gradients(gradient, rest, unit, unit_rest, root, root_rest, WIDTH)
         if stream_gradient_pointer is not None:
             direct = tl.load(stream_gradient_pointer + place, mask=valid, other=0.0).to(tl.float32)
             gradient, rest = plus(gradient, rest, direct, 0.0)

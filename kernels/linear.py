@@ -7,7 +7,8 @@ and width C that is C/2 (projection) to 4 C/5 (MLP) FLOPs a byte in fp16; an A10
 300 to be limited by its tensor cores. So nano and tiny are limited by memory, base by arithmetic. At batch 1
 reading the weights is the limit for all of them.
 
-float32 products follow ``torch.set_float32_matmul_precision``: IEEE where it is ``highest``, else TF32.
+float32 products follow ``torch.set_float32_matmul_precision``: where it is ``highest`` they are summed in
+pairs (``pair_products.py``) and finished in float64, so that a result is rounded once; else they are TF32.
 The backward pass is made of torch's own matrix products, which are at the limit already; it computes the
 value before GELU again instead of storing it.
 """
@@ -25,6 +26,8 @@ from torch.nn import functional
 
 from crossiqa_edge.kernels.device import DTYPES, architecture, dot_precision
 from crossiqa_edge.kernels.epilogue import check_activation, finish_and_store, finish_reference, output_dtype
+from crossiqa_edge.kernels.pair_products import pair_product
+from crossiqa_edge.kernels.pairs import plus
 from crossiqa_edge.kernels.rows import as_rows
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
 from crossiqa_edge.kernels.targets import compile_options
@@ -66,7 +69,9 @@ def linear_kernel(
     depth = tl.arange(0, BLOCK_DEPTH)
     x_pointers = x_pointer + tl.minimum(row, rows - 1).to(tl.int64)[:, None] * x_stride + depth[None, :]
     weight_pointers = weight_pointer + tl.minimum(column, COLUMNS - 1)[None, :] * DEPTH + depth[:, None]
+    IN_PAIRS: tl.constexpr = x_pointer.dtype.element_ty == tl.float32 and PRECISION == "ieee"
     product = tl.zeros((BLOCK_ROWS, BLOCK_COLUMNS), tl.float32)
+    rest = tl.zeros((BLOCK_ROWS, BLOCK_COLUMNS), tl.float32)
     for start in range(0, DEPTH, BLOCK_DEPTH):
         if DEPTH % BLOCK_DEPTH == 0:
             x = tl.load(x_pointers + start)
@@ -75,7 +80,12 @@ def linear_kernel(
             present = start + depth < DEPTH
             x = tl.load(x_pointers + start, mask=present[None, :], other=0.0)
             weight = tl.load(weight_pointers + start, mask=present[:, None], other=0.0)
-        product = tl.dot(x, weight, product, input_precision=PRECISION)
+        if IN_PAIRS:
+            product, rest = plus(product, rest, *pair_product(x, 0.0, weight, 0.0))
+        else:
+            product = tl.dot(x, weight, product, input_precision=PRECISION)
+    if IN_PAIRS:
+        product = product.to(tl.float64) + rest.to(tl.float64)
     finish_and_store(
         product,
         bias_pointer,
@@ -139,7 +149,8 @@ def launch_tiles(
     output = torch.empty((*x.shape[:-1], columns), dtype=output_dtype(x, residual), device=x.device)
     gpu = architecture(x.device)
     int8 = "int8" if weights[0].dtype == torch.int8 else None
-    tile = linear_tile(gpu, rows, columns, depth, DTYPES[x.dtype], int8)
+    dtype = "tf32" if constants.get("PRECISION") == "tf32" else DTYPES[x.dtype]
+    tile = linear_tile(gpu, rows, columns, depth, dtype, int8)
     kernel[(-(-rows // tile.rows) * -(-columns // tile.columns),)](
         x_rows,
         *(weight.contiguous() for weight in weights),

@@ -41,6 +41,14 @@ def times(a, a_rest, b, b_rest):
 
 
 @triton.jit
+def quotient(a, a_rest, b, b_rest):
+    """One pair over another: float32's quotient, and as its rest what is then left of a, over b."""
+    near = a / b
+    product, rest = times(near, 0.0, b, b_rest)
+    return exact_sum(near, ((a - product) + (a_rest - rest)) / b)
+
+
+@triton.jit
 def reciprocal_root(value, rest):
     """1 / sqrt of a pair: float32's root r, and as its rest Newton's step r (1 - value r^2) / 2."""
     root = 1.0 / tl.sqrt(value)
@@ -50,30 +58,75 @@ def reciprocal_root(value, rest):
 
 
 @triton.jit
-def row_mean(row, rest, valid, WIDTH: tl.constexpr):
-    """The mean of each row, as a pair (rows,): rounded, and the mean of what is left of the row without it.
+def binary_power(exponent, rest):
+    """2 to the power of a pair, as a pair; 0 below 2**-126. The exponent is at most a little above 0.
 
-    row and rest (rows, columns), 0 where not ``valid``; WIDTH counts the valid columns. The second sum is
-    float32's, but of what averages to nothing, and its error is divided by WIDTH.
+    2**whole * e**g, where g = ln 2 * (exponent - whole) is at most 0.35: of the series of e**g the terms 1, g
+    and g**2 / 2 are pairs; the others, all together at most 0.008, are float32's.
     """
-    mean = tl.sum(row, axis=1) / WIDTH
-    left, left_rest = exact_sum(row, -mean[:, None])
-    left = tl.where(valid, left + (left_rest + rest), 0.0)
-    return exact_sum(mean, tl.sum(left, axis=1) / WIDTH)
+    within = tl.minimum(tl.maximum(exponent, -126.0), 1.0)
+    whole = tl.floor(within + 0.5)
+    part, rest = exact_sum(within - whole, rest)
+    g, g_rest = times(part, rest, 0.6931471824645996, -1.904654323148236e-09)
+    square, square_rest = exact_product(g, g)
+    others = g * 2.7557319e-06 + 2.4801587e-05
+    others = others * g + 1.9841270e-04
+    others = others * g + 1.3888889e-03
+    others = others * g + 8.3333333e-03
+    others = others * g + 4.1666667e-02
+    others = (others * g + 1.6666667e-01) * g * square
+    power, power_rest = exact_sum(1.0, g)
+    power, more = exact_sum(power, 0.5 * square)
+    power, power_rest = exact_sum(
+        power, power_rest + more + (others + (0.5 * square_rest + g_rest * (1.0 + g)))
+    )
+    size = ((whole.to(tl.int32) + 127) << 23).to(tl.float32, bitcast=True)
+    size = tl.where(exponent > -126.0, size, 0.0)
+    return power * size, power_rest * size
 
 
 @triton.jit
-def unit_rows(row, valid, WIDTH: tl.constexpr, EPSILON: tl.constexpr):
+def leading(values, largest, FACTOR: tl.constexpr):
+    """The leading bits of ``values``, all of one unit, so that a sum of them is exact.
+
+    largest: of the absolute values in each sum, of a shape that broadcasts. Adding and subtracting largest *
+    FACTOR, a power of two up to 2**23, leaves no bits below largest * FACTOR / 2**25, and takes at most
+    largest * FACTOR / 2**24 away.
+    """
+    coarse = largest * FACTOR
+    return (values + coarse) - coarse
+
+
+@triton.jit
+def pair_sum(values, rest, AXIS: tl.constexpr):
+    """The sum of a pair (rows, columns) along an axis, as a pair, to about 36 bits.
+
+    Of the leading bits of each element the sum is exact; what is left is summed as float32 does.
+    """
+    largest = tl.max(tl.abs(values), axis=AXIS, keep_dims=True)
+    first = leading(values, largest, 2.0 * values.shape[AXIS])
+    return exact_sum(tl.sum(first, axis=AXIS), tl.sum((values - first) + rest, axis=AXIS))
+
+
+@triton.jit
+def row_mean(row, rest, WIDTH: tl.constexpr):
+    """The mean of each row of a pair (rows, columns), as a pair (rows,); 0 beyond the WIDTH columns."""
+    total, total_rest = pair_sum(row, rest, 1)
+    return quotient(total, total_rest, tl.full(total.shape, WIDTH, tl.float32), 0.0)
+
+
+@triton.jit
+def unit_rows(row, row_rest, valid, WIDTH: tl.constexpr, EPSILON: tl.constexpr):
     """x = (row - mean) / sqrt(variance + EPSILON) and the reciprocal of that root: unit, rest, root, rest.
 
-    row (rows, columns) float32, 0 where not ``valid``, and so is x; the root's are (rows,).
+    row (rows, columns) and its rest float32, 0 where not ``valid``, and so is x; the root's are (rows,).
     """
-    mean, mean_rest = row_mean(row, 0.0, valid, WIDTH)
+    mean, mean_rest = row_mean(row, row_rest, WIDTH)
     centred, rest = exact_sum(row, -mean[:, None])
-    centred, rest = exact_sum(centred, rest - mean_rest[:, None])
+    centred, rest = exact_sum(centred, rest + (row_rest - mean_rest[:, None]))
     centred, rest = tl.where(valid, centred, 0.0), tl.where(valid, rest, 0.0)
     square, square_rest = times(centred, rest, centred, rest)
-    variance, variance_rest = row_mean(square, square_rest, valid, WIDTH)
+    variance, variance_rest = row_mean(square, square_rest, WIDTH)
     variance, epsilon_rest = exact_sum(variance, EPSILON)
     root, root_rest = reciprocal_root(variance, variance_rest + epsilon_rest)
     unit, unit_rest = times(centred, rest, root[:, None], root_rest[:, None])

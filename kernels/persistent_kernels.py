@@ -8,7 +8,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from crossiqa_edge.kernels.attention_forward import attend
+from crossiqa_edge.kernels.attention_attend import attend
 from crossiqa_edge.kernels.attention_rows import LOG2_E, load_rows, store_rows
 from crossiqa_edge.kernels.epilogue import finish_and_store
 from crossiqa_edge.kernels.rows import normalised_rows
@@ -60,7 +60,9 @@ def normalised_linear(
         column = tile % column_blocks * BLOCK + tl.arange(0, BLOCK)
         valid = (row < tokens)[:, None] & present[None, :]
         x = tl.load(x_pointer + row[:, None] * WIDTH + depth[None, :], mask=valid, other=0.0).to(tl.float32)
-        x = normalised_rows(x, valid, norm_pointer, norm_pointer + WIDTH, depth, WIDTH, EPSILON)
+        norm = (norm_pointer, norm_pointer + WIDTH)
+        in_pairs: tl.constexpr = output_pointer.dtype.element_ty == tl.float32
+        x = normalised_rows(x, 0.0, valid, *norm, depth, WIDTH, EPSILON, in_pairs)
         place = weight_pointer + column[None, :] * WIDTH + depth[:, None]
         weight = tl.load(place, mask=present[:, None], other=0.0)
         finish_and_store(

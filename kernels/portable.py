@@ -27,9 +27,9 @@ def spelt_out(program: ExportedProgram) -> ExportedProgram:
     return spelt
 
 
-def _attention(qkv: Tensor, mask: Tensor | None, scale: float, save_log_sum: bool) -> tuple[Tensor, Tensor]:
-    out, log_sum = attention_reference(qkv, mask, scale)
-    return out, log_sum if save_log_sum else log_sum.new_empty(0)
+def _attention(qkv: Tensor, mask: Tensor | None, scale: float, save_sums: bool) -> tuple[Tensor, Tensor]:
+    out, sums = attention_reference(qkv, mask, scale)
+    return out, sums if save_sums else sums.new_empty(0)
 
 
 def _layer_norm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float) -> Tensor:

@@ -6,6 +6,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from crossiqa_edge.kernels.pairs import plus, times, unit_rows
+
 LAYER_NORM_EPSILON = 1e-6  # of timm's vision transformers
 
 
@@ -30,14 +32,30 @@ def centred_rows(row, valid, WIDTH: tl.constexpr, EPSILON: tl.constexpr):
 
 @triton.jit
 def normalised_rows(
-    row, valid, weight_pointer, bias_pointer, column, WIDTH: tl.constexpr, EPSILON: tl.constexpr
+    row,
+    rest,
+    valid,
+    weight_pointer,
+    bias_pointer,
+    column,
+    WIDTH: tl.constexpr,
+    EPSILON: tl.constexpr,
+    IN_PAIRS: tl.constexpr,
 ):
     """LayerNorm of rows: row and valid as above, weight and bias (WIDTH,) of any type, read at ``column``.
 
-    The last two steps are one fused multiply-add, as torch computes them.
+    IN_PAIRS, for results of float32: row and ``rest`` are a pair (``pairs.py``), and the result is rounded
+    once. Else ``rest`` is not used; the last two steps are one fused multiply-add, as torch computes them.
     """
     present = column < WIDTH
-    centred, reciprocal = centred_rows(row, valid, WIDTH, EPSILON)
     weight = tl.load(weight_pointer + column, mask=present, other=0.0).to(tl.float32)
     bias = tl.load(bias_pointer + column, mask=present, other=0.0).to(tl.float32)
-    return tl.fma(centred * reciprocal[:, None], weight[None, :], bias[None, :])
+    if IN_PAIRS:
+        unit, unit_rest, _, _ = unit_rows(row, rest, valid, WIDTH, EPSILON)
+        scaled, scaled_rest = times(unit, unit_rest, weight[None, :], 0.0)
+        normalised, normalised_rest = plus(scaled, scaled_rest, bias[None, :], 0.0)
+        normalised += normalised_rest
+    else:
+        centred, reciprocal = centred_rows(row, valid, WIDTH, EPSILON)
+        normalised = tl.fma(centred * reciprocal[:, None], weight[None, :], bias[None, :])
+    return normalised

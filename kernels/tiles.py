@@ -15,7 +15,7 @@ from crossiqa_edge.kernels.targets import target_of
 
 SMALLEST_DOT = 16  # least side that a matrix product may have on tensor cores
 BUSY = 96  # programs that occupy most of a large GPU: an A100 has 108 multiprocessors, an H100 132
-ELEMENT_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
+ELEMENT_BYTES = {"fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2, "int8": 1}
 
 
 def power_of_two(count: int) -> int:
@@ -56,10 +56,10 @@ class LinearTile:
     stages: int
 
 
-# (rows, columns, warps), largest first. Triton multiplies on Turing without its tensor cores and keeps the
-# operands in registers: larger tiles spill there.
+# (rows, columns, warps), largest first. Triton multiplies on Turing without its tensor cores, and float32
+# everywhere, in three products each; the operands lie in registers: larger tiles spill there.
 _LINEAR_TILES = ((128, 128, 8), (128, 64, 4), (64, 64, 4), (32, 64, 4), (32, 32, 4), (16, 32, 2))
-_TURING_TILES = ((64, 64, 8), (32, 32, 4))
+_ORDINARY_TILES = ((64, 64, 8), (32, 32, 4))
 
 
 def linear_tile(
@@ -67,20 +67,22 @@ def linear_tile(
 ) -> LinearTile:
     """The largest tile that still makes BUSY programs: the larger, the more products for each byte read.
 
-    ``dtype`` is that of the input as it lies in memory, ``weight_dtype`` that of the weight where it differs.
-    A step of the sum takes 128 bytes of each row of the weight, one transaction of the memory. On Turing it
-    takes 64 bytes of what is multiplied, where int8 has become fp16: more spills. The pipeline is as deep as
-    shared memory allows, at most 4.
+    ``dtype`` is that of the input as it lies in memory, ``tf32`` where float32 is multiplied as such;
+    ``weight_dtype`` that of the weight where it differs.
+    A step of the sum takes 128 bytes of each row of the weight, one transaction of the memory. On ordinary
+    cores it takes 64 bytes of what is multiplied, where int8 has become fp16: more spills. The pipeline is as
+    deep as shared memory allows, at most 4.
     """
     turing = architecture < 80
-    tiles = _TURING_TILES if turing else _LINEAR_TILES
+    ordinary = turing or (weight_dtype or dtype) == "fp32"
+    tiles = _ORDINARY_TILES if ordinary else _LINEAR_TILES
     small = [tile for tile in tiles if tile[0] < 2 * rows and tile[1] < 2 * columns] or [tiles[-1]]
     block_rows, block_columns, warps = next(
         (tile for tile in small if -(-rows // tile[0]) * -(-columns // tile[1]) >= BUSY), small[-1]
     )
     size, weight_size = ELEMENT_BYTES[dtype], ELEMENT_BYTES[weight_dtype or dtype]
     least = 2 * SMALLEST_DOT if weight_size == 1 else SMALLEST_DOT
-    whole_line = 64 // max(weight_size, 2) if turing else 128 // weight_size
+    whole_line = 64 // max(weight_size, 2) if ordinary else 128 // weight_size
     step = min(whole_line, max(power_of_two(depth), least))
     stage = (block_rows * size + block_columns * weight_size) * step
     stages = 1 if turing else max(1, min(4, target_of(architecture).shared_limit // stage))

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from types import FunctionType
 from typing import Any
 from unittest.mock import patch
@@ -68,7 +69,12 @@ def _launch(kernel: JITFunction, *args: Any, grid: Any, warmup: bool, **options:
 
 
 def _call(kernel: JITFunction, *args: Any, **options: Any) -> Any:
-    return InterpretedFunction(kernel.fn).rewrite()(*args, **options)
+    return _rewritten(kernel.fn)(*args, **options)
+
+
+@cache
+def _rewritten(function: FunctionType) -> Any:
+    return InterpretedFunction(function).rewrite()
 
 
 # A function that sees both modules whose functions the interpreter exchanges: it exchanges those that it

@@ -19,11 +19,15 @@ def check(qkv, mask=None, scale=None, tile=None):
     """Run the kernel; compare with float64, and torch in the same type with float64."""
     scale = qkv.shape[4] ** -0.5 if scale is None else scale
     with interpreted():
-        out, log_sum = launch_attention(qkv, mask, scale, save_log_sum=True, tile=tile)
-    exact, exact_log_sum = attention_reference(qkv.double(), mask, scale)
+        out, sums = launch_attention(qkv, mask, scale, save_sums=True, tile=tile)
+    exact, exact_sums = attention_reference(qkv.double(), mask, scale)
     assert out.is_contiguous()
     assert_as_exact_as_torch(out, torch_attention(qkv, mask, scale), exact)
-    torch.testing.assert_close(log_sum.double(), exact_log_sum, rtol=1e-5, atol=1e-4)
+    log_sum, exact_log_sum = (
+        scale * (peak + peak_rest) + (total + total_rest).log()
+        for peak, total, peak_rest, total_rest in (sums.double(), exact_sums)
+    )
+    torch.testing.assert_close(log_sum, exact_log_sum, rtol=1e-5, atol=1e-4)
     return out
 
 
@@ -116,9 +120,9 @@ def test_without_any_key_the_output_is_zero():
     keep = torch.zeros(2, 50, dtype=torch.bool)
     keep[1] = True
     with interpreted():
-        out, log_sum = launch_attention(qkv, keep, 1.0, save_log_sum=True)
+        out, sums = launch_attention(qkv, keep, 1.0, save_sums=True)
     assert (out[0] == 0).all()
-    assert (log_sum[0] == float("inf")).all()
+    assert (sums[0, 0] == float("inf")).all()
     assert out[1].abs().min() > 0
 
 
@@ -164,7 +168,7 @@ def test_nothing_in_gives_nothing_out(shape):
     assert out.shape == (shape[0], shape[1], 64)
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 3), st.integers(1, 90), st.integers(1, 3), st.sampled_from((16, 32, 64))),
     cuts=st.tuples(st.sampled_from((16, 32, 64)), st.sampled_from((16, 32, 128))),

@@ -24,7 +24,7 @@ from crossiqa_edge.kernels.spec import Workload
 from crossiqa_edge.kernels.targets import TARGETS, compile_options
 
 ROWS, SQUARE, VECTOR = torch.ones(4, 32, dtype=torch.float16), torch.ones(32, 32), torch.ones(32)
-QKV, OUT, SUMS = packed(1, 50, 2, 32), torch.ones(1, 50, 64, dtype=torch.float16), torch.ones(1, 2, 50)
+QKV, OUT, SUMS = packed(1, 50, 2, 32), torch.ones(1, 50, 64, dtype=torch.float16), torch.ones(4, 1, 2, 50)
 LAUNCHES = {
     "attention": lambda: launch_attention(QKV, None, 0.2),
     "attention_int8": lambda: launch_attention_int8(QKV, None, 0.2),
