@@ -4,9 +4,6 @@ What ``attention_forward.py`` and ``persistent_kernels.py`` share, in 16 bits, T
 former takes ``attention_pairs.py``; the latter, an experiment, sums it as float32 does.
 """
 
-# Bodies of Triton kernels, a language of its own, have no types.
-# mypy: allow-untyped-decorators, allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
-
 from __future__ import annotations
 
 import triton

@@ -3,9 +3,6 @@
 ``attention_pairs_backward.py`` has float32, ``attention_backward.py`` the formulas.
 """
 
-# Bodies of Triton kernels, a language of its own, have no types.
-# mypy: allow-untyped-decorators, allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
-
 from __future__ import annotations
 
 import triton

@@ -7,9 +7,6 @@ has some 30 bits, and the results of attention and of its gradient are rounded a
 largest score, is a pair as well: where one key has all the weight, that is exactly 1, and so is the sum.
 """
 
-# Bodies of Triton kernels, a language of its own, have no types.
-# mypy: allow-untyped-decorators, allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
-
 from __future__ import annotations
 
 import triton

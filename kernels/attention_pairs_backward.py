@@ -6,9 +6,6 @@
 delta is also the row sum of dO * O, for one product less, but would then have the rounding of O.
 """
 
-# Bodies of Triton kernels, a language of its own, have no types.
-# mypy: allow-untyped-decorators, allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
-
 from __future__ import annotations
 
 import triton

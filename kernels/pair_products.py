@@ -10,9 +10,6 @@ The first product and its sum are exact in float32, in any order. The others are
 are their roundings. Three products instead of one; ordinary cores compute them, as they do float32's.
 """
 
-# Bodies of Triton kernels, a language of its own, have no types.
-# mypy: allow-untyped-decorators, allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
-
 from __future__ import annotations
 
 import triton
