@@ -3,7 +3,8 @@
     P = exp(scale * (Q K^T - peak)) / total;   dP = dO V^T;   delta = row sums of P * dP
     dQ = scale * ((P * dP) K - delta * P K);   dK = scale * (P * (dP - delta))^T Q;   dV = P^T dO
 
-delta is also the row sum of dO * O, for one product less, but would then have the rounding of O.
+delta is also the row sum of dO * O, for one product less, but would then have the rounding of O. Of a query
+that gives one key all its weight, dP - delta is 0, which differences of rounded numbers would only be nearly.
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ def _weights(scores, rest, peak, total, peak_rest, total_rest, counts, SCALE: tl
     weights, rest = exponentials(scores, rest, tl.where(finite, peak, 0.0), peak_rest, SCALE)
     weights, rest = times(weights, rest, *quotient(1.0, 0.0, total, total_rest))
     return tl.where(counts & finite, weights, 0.0), tl.where(counts & finite, rest, 0.0)
+
+
+@triton.jit
+def _one_has_all(total, total_rest):
+    """Whether one key has all the weight of a query, for the weight of the likeliest is 1 before division."""
+    return (total == 1.0) & (total_rest == 0.0)
 
 
 @triton.jit
@@ -107,7 +114,9 @@ def query_gradient_in_pairs(
     along, along_rest, mean, mean_rest, delta, delta_rest = state
     part, part_rest = times(mean, mean_rest, delta[:, None], delta_rest[:, None])
     along, along_rest = plus(along, along_rest, -part, -part_rest)
-    return _scaled(along, along_rest, SCALE), delta, delta_rest
+    _, total, _, total_rest = sums
+    change = _scaled(along, along_rest, SCALE)
+    return tl.where(_one_has_all(total, total_rest)[:, None], 0.0, change), delta, delta_rest
 
 
 @triton.jit
@@ -146,6 +155,8 @@ def _take_queries(
     change, change_rest = pair_product(value, 0.0, tl.trans(gradient), 0.0)
     change, change_rest = plus(change, change_rest, -delta[None, :], -delta_rest[None, :])
     change, change_rest = times(weights, rest, change, change_rest)
+    settled = _one_has_all(total, total_rest)[None, :]
+    change, change_rest = tl.where(settled, 0.0, change), tl.where(settled, 0.0, change_rest)
     key_gradient, key_rest = plus(key_gradient, key_rest, *pair_product(change, change_rest, query, 0.0))
     return key_gradient, key_rest, value_gradient, value_rest
 

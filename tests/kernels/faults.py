@@ -265,6 +265,13 @@ FAULTS = (
         BACKWARD,
     ),
     Fault(
+        "pairs, backward: differences of what one key gives are taken for a gradient",
+        "attention_pairs_backward",
+        "return (total == 1.0) & (total_rest == 0.0)",
+        "return total < 0.0",
+        BACKWARD,
+    ),
+    Fault(
         "int8: the keys' scales are left out",
         "attention_attend",
         ".to(tl.float32) * key_scale[None, :]",

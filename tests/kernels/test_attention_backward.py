@@ -73,6 +73,17 @@ def test_keys_that_do_not_count_are_not_read():
     torch.testing.assert_close(run(qkv, keep), clean, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("tokens", [1, 50])
+def test_where_one_key_counts_no_score_has_a_gradient(tokens):
+    qkv = packed(3, tokens, 2, 32, SINGLE)
+    keep = torch.zeros(3, tokens, dtype=torch.bool)
+    for picture, key in enumerate((0, tokens // 2, tokens - 1)):
+        keep[picture, key] = True
+    gradient = check(qkv, keep)
+    assert (gradient[:, :, :2] == 0).all()  # exactly, as torch's
+    assert rms(gradient[:, :, 2]) > 0
+
+
 def test_without_any_key_there_is_no_gradient():
     qkv = packed(1, 50, 1, 32, SINGLE)
     assert (run(qkv, torch.zeros(1, 50, dtype=torch.bool)) == 0).all()
