@@ -30,6 +30,7 @@ VERSION = 1
 # How ``crossiqa_edge.export.graph`` brings (batch, tokens, 3, heads, dim) to heads, and back to tokens.
 _TO_HEADS = [2, 0, 3, 1, 4]
 _TO_TOKENS = [0, 2, 1, 3]
+_PARTS = 3
 
 _FUNCTION = """
 <opset_import: ["" : OPSET], domain: "crossiqa">
@@ -73,7 +74,7 @@ def with_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
     made = onnx.ModelProto()
     made.CopyFrom(model)
     graph = made.graph
-    found = [node for node in graph.node if node.op_type == "Transpose" and _perm(node) == _TO_HEADS]
+    found = [node for node in graph.node if _splits_self_attention(graph, node)]
     if not found:
         raise ArtefactError("there is no attention in this graph that a plugin could take; export it again")
     opset = next(item.version for item in made.opset_import if item.domain == "")
@@ -100,6 +101,14 @@ def has_nodes(model: onnx.ModelProto) -> bool:
     return any((node.domain, node.op_type) == (NAMESPACE, NAME) for node in model.graph.node)
 
 
+def _splits_self_attention(graph: onnx.GraphProto, node: onnx.NodeProto) -> bool:
+    """Whether ``node`` brings queries, keys and values of the same tokens to the heads."""
+    if node.op_type != "Transpose" or _perm(node) != _TO_HEADS:
+        return False
+    split = _producer(graph, node.input[0])
+    return int(_constant(graph, split.input[1])[2]) == _PARTS
+
+
 def _replace(graph: onnx.GraphProto, transpose: onnx.NodeProto, *, scaled: bool) -> None:
     """Put a node in the place of what lies between ``transpose`` and the rows that it comes back to."""
     split = _producer(graph, transpose.input[0])
@@ -121,13 +130,28 @@ def _replace(graph: onnx.GraphProto, transpose: onnx.NodeProto, *, scaled: bool)
         aot=1,
     )
     packed = helper.make_node("Reshape", [split.input[0], shape.name], [f"{name}.packed"], f"{name}.packed")
+    coded = _as_before(graph, back, name)
     place = list(graph.node).index(split)
-    graph.node.insert(place, node)
-    graph.node.insert(place, packed)
+    for made in reversed([packed, node, *coded]):
+        graph.node.insert(place, made)
+    result = coded[-1].output[0] if coded else name
     for reader in graph.node:
         for index, read in enumerate(reader.input):
             if read == back.output[0]:
-                reader.input[index] = name
+                reader.input[index] = result
+
+
+def _as_before(graph: onnx.GraphProto, back: onnx.NodeProto, name: str) -> list[onnx.NodeProto]:
+    """Quantisation of ``name`` as of what ``back`` transposed; no nodes where that was not quantised."""
+    restore = _producer(graph, back.input[0])
+    if restore.op_type != "DequantizeLinear":
+        return []
+    quantise = _producer(graph, restore.input[0])
+    code, restored = f"{name}.int8", f"{name}.restored"
+    return [
+        helper.make_node("QuantizeLinear", [name, *quantise.input[1:]], [code], code),
+        helper.make_node("DequantizeLinear", [code, *restore.input[1:]], [restored], restored),
+    ]
 
 
 def _next(graph: Any, start: str, perm: Sequence[int]) -> Any:

@@ -14,6 +14,8 @@ from crossiqa_edge.card import ModelCard  # noqa: E402
 from crossiqa_edge.errors import ArtefactError  # noqa: E402
 from crossiqa_edge.export.attention_nodes import NAME, NAMESPACE, has_nodes, only_nodes, with_nodes  # noqa: E402
 from crossiqa_edge.export.graph import FUSED_OPSET, OPSET, build  # noqa: E402
+from crossiqa_edge.export.quantise import Calibration, Quantiser  # noqa: E402
+from crossiqa_edge.export.surgery import Surgery  # noqa: E402
 from crossiqa_edge.runtime.artefact import Artefact  # noqa: E402
 
 
@@ -48,6 +50,22 @@ def test_the_function_gives_the_same_scores(graphs):
     expected = scores(before)
     assert expected.std() > 0.1
     np.testing.assert_allclose(scores(after), expected, atol=1e-3)
+
+
+def test_what_was_int8_after_attention_still_is():
+    views = np.random.default_rng(1).integers(0, 256, (4, 224, 224, 3), np.uint8)
+    quantiser = Quantiser(Surgery(plain(OPSET)), views, Calibration())
+    before = quantiser.quantised(quantiser.default_layers())
+    after = with_nodes(before)
+    for kind in ("QuantizeLinear", "DequantizeLinear"):
+        counts = [sum(node.op_type == kind for node in model.graph.node) for model in (before, after)]
+        assert counts[0] == counts[1] > 0
+    makers = {output: node for node in after.graph.node for output in node.output}
+    (proj,) = (node for node in after.graph.node if node.name == "blocks.0.attn.proj")
+    restored = makers[makers[proj.input[0]].input[0]]
+    assert restored.op_type == "DequantizeLinear"
+    assert makers[makers[restored.input[0]].input[0]].op_type == NAME
+    np.testing.assert_allclose(scores(after), scores(before), atol=0.2)  # a code may round the other way
 
 
 def test_nodes_say_what_the_plugin_must_know(graphs):
