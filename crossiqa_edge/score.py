@@ -18,8 +18,12 @@ FIVE_POINT_SCALE: tuple[tuple[float, str], ...] = (
 
 
 def quality_word(value: float) -> str:
-    """The word of the ITU five-point scale for a score in 0..100; a cut belongs to the better word."""
-    return next((word for cut, word in FIVE_POINT_SCALE if value >= cut), "bad")
+    """The word of the ITU five-point scale for a score in 0..100; a cut belongs to the better word.
+
+    Of the score to two decimals, as JSON has it: 59.996 is told as 60.0, and so is good.
+    """
+    told = round(value, 2)
+    return next((word for cut, word in FIVE_POINT_SCALE if told >= cut), "bad")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pickle
 from dataclasses import FrozenInstanceError, asdict, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crossiqa_edge.score import FIVE_POINT_SCALE, Score, quality_word
@@ -64,6 +64,7 @@ def test_json_has_the_documented_keys_and_rounding() -> None:
 
 
 @given(st.floats(0, 100))
+@example(59.99609375)
 def test_the_printed_score_and_the_printed_word_agree(value: float) -> None:
     printed = replace(SCORE, value=value).to_dict()
     assert printed["quality"] == quality_word(printed["score"])
