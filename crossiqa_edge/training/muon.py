@@ -54,7 +54,7 @@ class Muon(torch.optim.AdamW):
         self.products = products
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+    def step(self, closure: Any = None) -> Any:
         """One step by the gradients at hand."""
         hidden = [
             (parameter, parameter.grad, group)
@@ -65,7 +65,7 @@ class Muon(torch.optim.AdamW):
         ]
         for parameter, _, _ in hidden:
             parameter.grad = None  # hidden from AdamW
-        super().step(closure)
+        loss = super().step(closure)
         equal: dict[tuple[int, ...], list[_Step]] = defaultdict(list)
         for parameter, gradient, group in hidden:
             parameter.grad = gradient
@@ -73,6 +73,7 @@ class Muon(torch.optim.AdamW):
                 equal[tuple(step.matrix.shape)].append(step)
         for steps in equal.values():
             _take(steps, self.products)
+        return loss
 
     def _steps(self, parameter: Tensor, gradient: Tensor, group: Mapping[str, Any]) -> list[_Step]:
         state = self.state[parameter]
