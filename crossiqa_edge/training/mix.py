@@ -20,11 +20,13 @@ from crossiqa_edge.imaging.sampling import sample
 from crossiqa_edge.model.family import VIEW_SIZE
 from crossiqa_edge.training.pictures import PictureCache
 from crossiqa_edge.training.recipe import FinetuneRecipe, Source
-from crossiqa_edge.training.sources import Draws, LabelledDraws, OrderDraws, PopulationDraws
+from crossiqa_edge.training.sources import ContentDraws, Draws, LabelledDraws, OrderDraws, PopulationDraws
 
 _LARGEST_VALIDATION = 400
 # Sets that are degraded while training: the family of their degradations.
 _DEGRADED_BY = {"population": "kadid10k", "tid-population": "tid2013", "video-order": "video"}
+
+_DRAWN_AS = {"kadid10k": PopulationDraws, "tid2013": ContentDraws, "video": OrderDraws}
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,8 @@ def _draws(
         return LabelledDraws.of(training, recipe, cache)
     kept = {item.reference for item in training.samples}
     paths = [path for path in photographs(root) if path.relative_to(root).with_suffix("").as_posix() in kept]
-    kind = OrderDraws if source.ordinal else PopulationDraws
-    return kind.of(paths, recipe, cache, _DEGRADED_BY[source.data])
+    family = _DEGRADED_BY[source.data]
+    return _DRAWN_AS[family].of(paths, recipe, cache, family)
 
 
 def _validation(held_out: QualitySet, recipe: FinetuneRecipe, cache: str | os.PathLike[str]) -> Validation:

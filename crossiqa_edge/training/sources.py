@@ -1,4 +1,4 @@
-"""Where fine-tuning draws its views from: opinions that belong to pictures, or to degradations."""
+"""Where fine-tuning draws its views from: opinions that belong to pictures, to degradations, or to both."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from crossiqa_edge.data.datasets.base import QualitySet
+from crossiqa_edge.data.datasets.content import content_opinion
 from crossiqa_edge.data.datasets.population import level_order, population_mos
 from crossiqa_edge.data.degradations import LEVELS, Degradation, every
-from crossiqa_edge.imaging.sampling import Views
+from crossiqa_edge.imaging.sampling import Frame, Views
 from crossiqa_edge.training.pictures import PictureCache
 from crossiqa_edge.training.recipe import FinetuneRecipe
 from crossiqa_edge.training.views import cut, region
@@ -124,7 +125,7 @@ class PopulationDraws:
         for kind, level in self._kinds(generator):
             degraded = kind(content, level, int(generator.integers(2**31)))
             views.append(cut(degraded, generator, size, self.recipe.fragment_share))
-            scores.append(self._score(kind, level))
+            scores.append(self._score(kind, level, content, degraded))
             kinds.append(KINDS.index(kind.name))
         return Draw(np.stack(views), np.array(scores, np.float32), np.array(kinds, np.int64))
 
@@ -145,8 +146,15 @@ class PopulationDraws:
         levels = generator.permutation(np.resize(generator.permutation(LEVELS), self.recipe.variants))
         return [(kind, int(level) + 1) for level in levels]
 
-    def _score(self, kind: Degradation, level: int) -> float:
+    def _score(self, kind: Degradation, level: int, original: Frame, picture: Frame) -> float:
         return population_mos(kind.name, level)
+
+
+class ContentDraws(PopulationDraws):
+    """One photograph under TID2013's types, each variant with an opinion estimated for its content."""
+
+    def _score(self, kind: Degradation, level: int, original: Frame, picture: Frame) -> float:
+        return content_opinion(kind, level, original, picture)
 
 
 class OrderDraws(PopulationDraws):
@@ -159,5 +167,5 @@ class OrderDraws(PopulationDraws):
         known = every(self.family)
         return self._levels(known[int(generator.integers(len(known)))], generator)
 
-    def _score(self, kind: Degradation, level: int) -> float:
+    def _score(self, kind: Degradation, level: int, original: Frame, picture: Frame) -> float:
         return level_order(level)

@@ -17,7 +17,7 @@ from crossiqa_edge.model.checkpoint import load
 from crossiqa_edge.model.quality import QualityModel
 from crossiqa_edge.training.finetune import OpinionRegression, finetune, rank_loss
 from crossiqa_edge.training.recipe import FinetuneRecipe, Source
-from crossiqa_edge.training.sources import KINDS, OrderDraws, PopulationDraws
+from crossiqa_edge.training.sources import KINDS, ContentDraws, OrderDraws, PopulationDraws
 
 
 @pytest.fixture(scope="session")
@@ -162,17 +162,25 @@ def test_an_order_ranks_its_own_draw_and_regresses_nothing(recipe):
     assert swapped["regression"] > 0.0
 
 
-@pytest.mark.parametrize("family", ["kadid10k", "tid2013"])
-def test_population_draws_hold_two_levels_of_one_type(recipe, photos, tmp_path, family):
-    draws = PopulationDraws.of(sorted(photos.iterdir()), recipe(), tmp_path, family)
+@pytest.mark.parametrize(("family", "kind"), [("kadid10k", PopulationDraws), ("tid2013", ContentDraws)])
+def test_population_draws_hold_two_levels_of_one_type(recipe, photos, tmp_path, family, kind):
+    draws = kind.of(sorted(photos.iterdir()), recipe(), tmp_path, family)
     for seed in range(20):
         generator = np.random.default_rng(seed)
         first, second = list(draws._kinds(generator))[:2]
         assert first[0].name == second[0].name
         assert first[1] != second[1]
         assert first[0].family == family
-    drawn = draws.draw(np.random.default_rng(0))
-    assert drawn.views.shape == (4, 32, 32, 3)
-    for score, kind in zip(drawn.scores, drawn.kinds, strict=True):
+    assert draws.draw(np.random.default_rng(0)).views.shape == (4, 32, 32, 3)
+
+
+def test_only_the_population_mos_is_blind_to_content(recipe, photos, tmp_path):
+    paths = sorted(photos.iterdir())
+    blind = PopulationDraws.of(paths, recipe(), tmp_path, "tid2013").draw(np.random.default_rng(0))
+    seeing = ContentDraws.of(paths, recipe(), tmp_path, "tid2013").draw(np.random.default_rng(0))
+    np.testing.assert_array_equal(blind.views, seeing.views)
+    for score, estimate, kind in zip(blind.scores, seeing.scores, blind.kinds, strict=True):
         levels = [population_mos(KINDS[kind], level) for level in range(1, 6)]
         assert min(abs(score - level) for level in levels) < 1e-6
+        assert estimate != score
+        assert abs(estimate - score) < 0.35
