@@ -40,6 +40,16 @@ def _scaled(value, rest, SCALE: tl.constexpr):
 
 
 @triton.jit
+def _of_this_turn(matrix, first, tokens):
+    """``matrix``, for a turn that begins within ``tokens``, as all do: which the compiler cannot know.
+
+    What is the same in every turn it lays out for the products before the loop. Ordinary cores want whole
+    rows in the registers of a thread; those of two matrices of 64 columns in two parts are all there are.
+    """
+    return tl.where(first < tokens, matrix, 0.0)
+
+
+@triton.jit
 def _take_keys(
     query,
     gradient,
@@ -47,15 +57,18 @@ def _take_keys(
     state,
     key_base,
     value_base,
-    row,
+    first,
     stride,
     tokens,
     keep_pointer,
     SCALE: tl.constexpr,
     DIM: tl.constexpr,
+    ROWS: tl.constexpr,
     MASKED: tl.constexpr,
 ):
-    """Add what the keys at ``row`` give to the pairs of ``state``: (P * dP) K, P K, row sums of P * dP."""
+    """Add what ROWS keys from ``first`` on give to the pairs of ``state``: (P * dP) K, P K, sums of P dP."""
+    query, gradient = _of_this_turn(query, first, tokens), _of_this_turn(gradient, first, tokens)
+    row = first + tl.arange(0, ROWS)
     along, along_rest, mean, mean_rest, delta, delta_rest = state
     peak, total, peak_rest, total_rest = sums
     SOME: tl.constexpr = MASKED or keep_pointer is not None
@@ -63,13 +76,13 @@ def _take_keys(
     key = load_rows(key_base, row, stride, present, DIM, SOME)
     value = load_rows(value_base, row, stride, present, DIM, SOME)
     weights, rest = _weights(
-        *pair_product(query, 0.0, tl.trans(key), 0.0),
+        *pair_product(query, 0.0, tl.trans(key), 0.0, True),
         *(peak[:, None], total[:, None], peak_rest[:, None], total_rest[:, None]),
         *(present[None, :], SCALE),
     )
-    mean, mean_rest = plus(mean, mean_rest, *pair_product(weights, rest, key, 0.0))
-    weights, rest = times(weights, rest, *pair_product(gradient, 0.0, tl.trans(value), 0.0))
-    along, along_rest = plus(along, along_rest, *pair_product(weights, rest, key, 0.0))
+    mean, mean_rest = plus(mean, mean_rest, *pair_product(weights, rest, key, 0.0, True))
+    weights, rest = times(weights, rest, *pair_product(gradient, 0.0, tl.trans(value), 0.0, True))
+    along, along_rest = plus(along, along_rest, *pair_product(weights, rest, key, 0.0, True))
     delta, delta_rest = plus(delta, delta_rest, *pair_sum(weights, rest, 1))
     return along, along_rest, mean, mean_rest, delta, delta_rest
 
@@ -103,12 +116,12 @@ def query_gradient_in_pairs(
         for first in range(0, whole, STEP):
             state = _take_keys(
                 *(query, gradient, sums, state, key_base, value_base),
-                *(first + tl.arange(0, STEP), stride, tokens, keep_pointer, SCALE, DIM, False),
+                *(first, stride, tokens, keep_pointer, SCALE, DIM, STEP, False),
             )
     for piece in tl.static_range(len(REST)):
         state = _take_keys(
             *(query, gradient, sums, state, key_base, value_base),
-            *(whole + tl.arange(0, REST[piece]), stride, tokens, keep_pointer, SCALE, DIM, True),
+            *(whole, stride, tokens, keep_pointer, SCALE, DIM, REST[piece], True),
         )
         whole += REST[piece]
     along, along_rest, mean, mean_rest, delta, delta_rest = state
@@ -129,16 +142,19 @@ def _take_queries(
     out_gradient_base,
     sums_base,
     delta_base,
-    row,
+    first,
     stride,
     width,
     plane,
     tokens,
     SCALE: tl.constexpr,
     DIM: tl.constexpr,
+    ROWS: tl.constexpr,
     MASKED: tl.constexpr,
 ):
-    """Add what the queries at ``row`` give to the pairs of ``state``: dK / scale, dV of a block of keys."""
+    """Add what ROWS queries from ``first`` on give to the pairs of ``state``: dK / scale and dV of keys."""
+    key, value = _of_this_turn(key, first, tokens), _of_this_turn(value, first, tokens)
+    row = first + tl.arange(0, ROWS)
     key_gradient, key_rest, value_gradient, value_rest = state
     present = row < tokens
     query = load_rows(query_base, row, stride, present, DIM, MASKED)
@@ -147,17 +163,21 @@ def _take_queries(
     delta = tl.load(delta_base + row, mask=present, other=0.0)
     delta_rest = tl.load(delta_base + plane + row, mask=present, other=0.0)
     weights, rest = _weights(
-        *pair_product(key, 0.0, tl.trans(query), 0.0),
+        *pair_product(key, 0.0, tl.trans(query), 0.0, True),
         *(peak[None, :], total[None, :], peak_rest[None, :], total_rest[None, :]),
         *(counts[:, None], SCALE),
     )
-    value_gradient, value_rest = plus(value_gradient, value_rest, *pair_product(weights, rest, gradient, 0.0))
-    change, change_rest = pair_product(value, 0.0, tl.trans(gradient), 0.0)
+    value_gradient, value_rest = plus(
+        value_gradient, value_rest, *pair_product(weights, rest, gradient, 0.0, True)
+    )
+    change, change_rest = pair_product(value, 0.0, tl.trans(gradient), 0.0, True)
     change, change_rest = plus(change, change_rest, -delta[None, :], -delta_rest[None, :])
     change, change_rest = times(weights, rest, change, change_rest)
     settled = _one_has_all(total, total_rest)[None, :]
     change, change_rest = tl.where(settled, 0.0, change), tl.where(settled, 0.0, change_rest)
-    key_gradient, key_rest = plus(key_gradient, key_rest, *pair_product(change, change_rest, query, 0.0))
+    key_gradient, key_rest = plus(
+        key_gradient, key_rest, *pair_product(change, change_rest, query, 0.0, True)
+    )
     return key_gradient, key_rest, value_gradient, value_rest
 
 
@@ -192,12 +212,12 @@ def key_value_gradients_in_pairs(
         for first in range(0, whole, STEP):
             state = _take_queries(
                 *(key, value, counts, state, query_base, out_gradient_base, sums_base, delta_base),
-                *(first + tl.arange(0, STEP), stride, width, plane, tokens, SCALE, DIM, False),
+                *(first, stride, width, plane, tokens, SCALE, DIM, STEP, False),
             )
     for piece in tl.static_range(len(REST)):
         state = _take_queries(
             *(key, value, counts, state, query_base, out_gradient_base, sums_base, delta_base),
-            *(whole + tl.arange(0, REST[piece]), stride, width, plane, tokens, SCALE, DIM, True),
+            *(whole, stride, width, plane, tokens, SCALE, DIM, REST[piece], True),
         )
         whole += REST[piece]
     key_gradient, key_rest, value_gradient, value_rest = state

@@ -73,12 +73,11 @@ def int8_tile(architecture: int, tokens: int, head_dim: int) -> AttentionTile:
 def backward_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> AttentionTile:
     """The tile of both backward kernels, which hold four tiles where the forward pass holds two.
 
-    At 128 elements a head, which no member of the family has, even the least tile spills on Turing. In
-    float32, which is computed in pairs, all do; these least: 24 bytes a thread at 32 elements, 576 at 64.
+    At 128 elements a head, which no member of the family has, even the least tile spills on Turing, and on
+    all targets in float32, which is computed in pairs, one product after the other: no pipeline would help.
     """
     if dtype == "fp32":
-        step = 16 if head_dim == 128 else 32
-        return cut(tokens, 16, step, warps=8, stages=2 if architecture >= _AMPERE else 1)
+        return cut(tokens, 16, 16, warps=8, stages=1)
     if architecture < _AMPERE:
         block, step = {16: (32, 32), 32: (32, 32), 64: (16, 16), 128: (16, 16)}[head_dim]
         return cut(tokens, block, step, warps=8, stages=1)

@@ -19,19 +19,68 @@ from crossiqa_edge.kernels.pairs import exact_sum, leading
 
 LONGEST: tl.constexpr = tl.constexpr(128)  # the most products whose sum is exact: 128 * 2**8 * 2**8 < 2**24
 FACTOR: tl.constexpr = tl.constexpr(131072.0)  # 2**17: leaves 8 bits
+DEEPEST: tl.constexpr = tl.constexpr(16)  # terms of a slice: a thread holds rows and columns of this length
 
 
 @triton.jit
-def pair_product(left, left_rest, right, right_rest):
+def pair_product(left, left_rest, right, right_rest, FRUGAL: tl.constexpr = False):
     """A pair (rows, columns): left (rows, depth) with its rest times right (depth, columns) with its rest.
 
-    depth is at most LONGEST; the rests are 0.0 where an operand is float32's own.
+    depth is at most LONGEST; the rests are 0.0 where an operand is float32's own. FRUGAL with registers: a
+    slice of the depth at a time, and one product after the other, which no software pipeline survives.
     """
     tl.static_assert(left.shape[1] <= LONGEST, "a sum of this length is not exact in float32")
     first_left = leading(left, tl.max(tl.abs(left), axis=1)[:, None], FACTOR)
     first_right = leading(right, tl.max(tl.abs(right), axis=0)[None, :], FACTOR)
     left_rest = (left - first_left) + left_rest
     right_rest = (right - first_right) + right_rest
-    rest = tl.dot(first_left, right_rest, input_precision="ieee")
-    rest = tl.dot(left_rest, right, rest, input_precision="ieee")
-    return exact_sum(tl.dot(first_left, first_right, input_precision="ieee"), rest)
+    if FRUGAL:
+        first, rest = _products_in_slices(first_left, left_rest, first_right, right_rest, right)
+    else:
+        rest = tl.dot(first_left, right_rest, input_precision="ieee")
+        rest = tl.dot(left_rest, right, rest, input_precision="ieee")
+        first = tl.dot(first_left, first_right, input_precision="ieee")
+    return exact_sum(first, rest)
+
+
+@triton.jit
+def _products_in_slices(first_left, left_rest, first_right, right_rest, right):
+    first_lefts, left_rests = _slices(first_left, True), _slices(left_rest, True)
+    first_rights, right_rests = _slices(first_right, False), _slices(right_rest, False)
+    rights = _slices(right, False)
+    first = tl.zeros((left_rest.shape[0], right.shape[1]), tl.float32)
+    rest = first
+    for part in tl.static_range(len(rights)):
+        rest = tl.dot(first_lefts[part], right_rests[part], rest, input_precision="ieee")
+        tl.debug_barrier()  # else operands of all three products would be in registers at once
+        rest = tl.dot(left_rests[part], rights[part], rest, input_precision="ieee")
+        tl.debug_barrier()
+        first = tl.dot(first_lefts[part], first_rights[part], first, input_precision="ieee")
+    return first, rest
+
+
+@triton.jit
+def _slices(matrix, COLUMNS: tl.constexpr):
+    """The matrix in slices of DEEPEST columns or, without COLUMNS, rows."""
+    slices = (matrix,)
+    for _ in tl.static_range(_turns(matrix.shape[1] if COLUMNS else matrix.shape[0])):
+        halves = ()
+        for place in tl.static_range(len(slices)):
+            halves += _halves(slices[place], COLUMNS)
+        slices = halves
+    return slices
+
+
+@triton.jit
+def _halves(matrix, COLUMNS: tl.constexpr):
+    if COLUMNS:
+        parts = tl.permute(tl.reshape(matrix, (matrix.shape[0], 2, matrix.shape[1] // 2)), (0, 2, 1))
+    else:
+        parts = tl.permute(tl.reshape(matrix, (2, matrix.shape[0] // 2, matrix.shape[1])), (1, 2, 0))
+    return tl.split(parts)
+
+
+@triton.constexpr_function
+def _turns(depth):
+    """How often a depth, a power of two, is halved until it is DEEPEST."""
+    return max(0, (depth // DEEPEST.value).bit_length() - 1)
