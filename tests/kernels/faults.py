@@ -378,6 +378,20 @@ FAULTS = (
         ("test_pairs",),
     ),
     Fault(
+        "pairs: a product in slices leaves the last one out",
+        "pair_products",
+        "tl.static_range(len(rights))",
+        "tl.static_range(len(rights) - 1)",
+        ("test_pairs",),
+    ),
+    Fault(
+        "pairs: slices of the right operand are its columns",
+        "pair_products",
+        "rights = _slices(right, False)",
+        "rights = _slices(tl.trans(right), False)",
+        ("test_pairs",),
+    ),
+    Fault(
         "pairs: a power of two lacks the exponent's rest",
         "pairs",
         "exact_sum(within - whole, rest)",

@@ -56,20 +56,21 @@ def test_a_sum_is_rounded_beyond_float32():
 
 
 @triton.jit
-def _product_kernel(left, right, product, SIDE: tl.constexpr, DEPTH: tl.constexpr):
+def _product_kernel(left, right, product, SIDE: tl.constexpr, DEPTH: tl.constexpr, FRUGAL: tl.constexpr):
     row, depth = tl.arange(0, SIDE)[:, None], tl.arange(0, DEPTH)[None, :]
     operands = tl.load(left + row * DEPTH + depth), 0.0, tl.trans(tl.load(right + row * DEPTH + depth)), 0.0
-    value, rest = pair_product(*operands)
+    value, rest = pair_product(*operands, FRUGAL)
     place = product + row * SIDE + tl.arange(0, SIDE)[None, :]
     tl.store(place, value)
     tl.store(place + SIDE * SIDE, rest)
 
 
-@pytest.mark.parametrize("depth", [16, 128])
-def test_products_keep_more_bits_than_float32(depth):
+@pytest.mark.parametrize("frugal", [False, True])
+@pytest.mark.parametrize("depth", [16, 32, 128])
+def test_products_keep_more_bits_than_float32(depth, frugal):
     left, right, product = normal(16, depth), normal(16, depth, seed=1), torch.empty(2, 16, 16)
     with interpreted():
-        _product_kernel[(1,)](left, right, product, SIDE=16, DEPTH=depth)
+        _product_kernel[(1,)](left, right, product, SIDE=16, DEPTH=depth, FRUGAL=frugal)
     exact = left.double() @ right.double().T
     torch.testing.assert_close(product.double().sum(0), exact, rtol=0, atol=depth**0.5 * 2.0**-26)
 
