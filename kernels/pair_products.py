@@ -67,7 +67,7 @@ def _slices(matrix, COLUMNS: tl.constexpr):
         halves = ()
         for place in tl.static_range(len(slices)):
             halves += _halves(slices[place], COLUMNS)
-        slices = halves
+        slices = halves  # type: ignore[assignment]  # Triton unrolls: each turn has a longer tuple
     return slices
 
 
