@@ -20,13 +20,33 @@ from crossiqa_edge.imaging.sampling import sample
 from crossiqa_edge.model.family import VIEW_SIZE
 from crossiqa_edge.training.pictures import PictureCache
 from crossiqa_edge.training.recipe import FinetuneRecipe, Source
-from crossiqa_edge.training.sources import ContentDraws, Draws, LabelledDraws, OrderDraws, PopulationDraws
+from crossiqa_edge.training.sources import (
+    ContentDraws,
+    Draws,
+    LabelledDraws,
+    OrderDraws,
+    PartDraws,
+    PopulationDraws,
+)
 
 _LARGEST_VALIDATION = 400
 # Sets that are degraded while training: the family of their degradations.
-_DEGRADED_BY = {"population": "kadid10k", "tid-population": "tid2013", "video-order": "video"}
-
-_DRAWN_AS = {"kadid10k": PopulationDraws, "tid2013": ContentDraws, "video": OrderDraws}
+_DEGRADED_BY = {
+    "population": "kadid10k",
+    "tid-population": "tid2013",
+    "tid-content": "tid2013",
+    "video-order": "video",
+    "part-order": "kadid10k",
+}
+_DRAWN_AS = {
+    "population": PopulationDraws,
+    "tid-population": PopulationDraws,
+    "tid-content": ContentDraws,
+    "video-order": OrderDraws,
+    "part-order": PartDraws,
+}
+# Sets that are ways to draw only: whose photographs they take, and whose opinions are held out.
+_LISTED_AS = {"tid-content": "tid-population", "part-order": "population"}
 
 
 @dataclass(frozen=True)
@@ -76,7 +96,7 @@ def open_mix(
         if held_out is not None and not source.ordinal:
             validation = _validation(held_out, recipe, cache)
             # TID2013's viewers would count twice, and the means of their opinions have lost their scatter
-            validations.append(replace(validation, calibrates=source.data != "tid-population"))
+            validations.append(replace(validation, calibrates=_DEGRADED_BY.get(source.data) != "tid2013"))
         references = len({item.reference for item in training.samples})
         names.append(f"{training.name}, {references} references")
     return Mix(tuple(draws), tuple(validations), tuple(names))
@@ -84,7 +104,7 @@ def open_mix(
 
 def split_source(source: Source, root: Path, recipe: FinetuneRecipe) -> tuple[QualitySet, QualitySet | None]:
     """What a recipe trains on of a set, and what it keeps for validation."""
-    opened = open_set(source.data, root)
+    opened = open_set(_LISTED_AS.get(source.data, source.data), root)
     whole = replace(opened, name=source.name or opened.name)
     held = set(source.hold_out_references)
     if source.hold_out > 0.0 and not held:
@@ -112,8 +132,7 @@ def _draws(
         return LabelledDraws.of(training, recipe, cache)
     kept = {item.reference for item in training.samples}
     paths = [path for path in photographs(root) if path.relative_to(root).with_suffix("").as_posix() in kept]
-    family = _DEGRADED_BY[source.data]
-    return _DRAWN_AS[family].of(paths, recipe, cache, family)
+    return _DRAWN_AS[source.data].of(paths, recipe, cache, _DEGRADED_BY[source.data])
 
 
 def _validation(held_out: QualitySet, recipe: FinetuneRecipe, cache: str | os.PathLike[str]) -> Validation:

@@ -34,7 +34,7 @@ _PACKAGED = files("crossiqa_edge.training") / "plans"
 _RESULTS = {"pretrain": ENCODER, "finetune": MODEL, "average": MODEL, "teach": OPINIONS}
 _STAGE_KEYS = {"name", "verb", "from", "recipe"}
 # Sets that are made of others' pictures: where they lie if nothing else is said.
-_SAME_PLACE = {"tid-population": "population", "video-order": "population"}
+_SAME_PLACE = dict.fromkeys(("tid-population", "tid-content", "video-order", "part-order"), "population")
 _PLAN = "plan.json"
 
 Roots = Mapping[str, str | os.PathLike[str]]
@@ -99,8 +99,8 @@ def run_plan(
     """Run the stages that ``out`` does not hold yet, each in a folder of its own.
 
     Args:
-        roots: where each set lies; ``tid-population`` and ``video-order`` lie where ``population`` does, and
-            what a teacher was asked lies in the folder of the stage before.
+        roots: where each set lies; those made of ``population``'s photographs lie where it does, and what a
+            teacher was asked lies in the folder of the stage before.
         name: what the model will be called.
         cache: folder for decoded pictures, one within ``out`` by default.
 

@@ -110,8 +110,10 @@ class Source:
         place: the name by which ``--data`` says where the set lies; ``data`` where it is empty. Two
             sources that are plain labelled folders need it.
 
-    ``video-order`` are photographs, too, under what video does to frames. Nobody was asked about these
-    levels, so they are ranked within a draw, and neither regressed nor held out to measure with.
+    ``tid-content`` are ``tid-population``'s draws, with an opinion estimated for the content instead of the
+    population's. ``video-order`` are photographs, too, under what video does to frames, and ``part-order``
+    photographs of which some tiles are degraded. Nobody was asked about these levels and parts, so they are
+    ranked within a draw, and neither regressed nor held out to measure with.
     """
 
     data: str
@@ -124,7 +126,7 @@ class Source:
     @property
     def ordinal(self) -> bool:
         """Whether its scores are no more than an order within a draw."""
-        return self.data == "video-order"
+        return self.data in ("video-order", "part-order")
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ class FinetuneRecipe(Recipe):
         kind_weight: weight of telling the degradation's type, which only training asks for.
         encoder_rate: learning rate of the encoder relative to the head's.
         fragment_share: share of views that are fragments; the others are whole windows.
+        chroma_share: share of views whose chroma is halved, which changes no opinion.
     """
 
     sources: tuple[Source, ...] = ()
@@ -150,6 +153,7 @@ class FinetuneRecipe(Recipe):
     kind_weight: float = 0.1
     encoder_rate: float = 1.0
     fragment_share: float = 0.0
+    chroma_share: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

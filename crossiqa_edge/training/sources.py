@@ -18,10 +18,11 @@ from crossiqa_edge.data.degradations import LEVELS, Degradation, every
 from crossiqa_edge.imaging.sampling import Frame, Views
 from crossiqa_edge.training.pictures import PictureCache
 from crossiqa_edge.training.recipe import FinetuneRecipe
-from crossiqa_edge.training.views import cut, region
+from crossiqa_edge.training.views import TILE, cut, fragments, region
 
 MARGIN = 24
 _RELATED_SHARE = 0.5
+_DISLIKED = 0.6  # population MOS up to which a degradation surely counts as harm
 
 KINDS = tuple(kind.name for kind in every())
 
@@ -48,6 +49,10 @@ class Draws(Protocol):
     def draw(self, generator: np.random.Generator) -> Draw:
         """``recipe.variants`` views at a time."""
         ...
+
+
+def _cut(picture: Frame, generator: np.random.Generator, recipe: FinetuneRecipe) -> Frame:
+    return cut(picture, generator, recipe.view_size, recipe.fragment_share, recipe.chroma_share)
 
 
 @dataclass(frozen=True)
@@ -84,10 +89,7 @@ class LabelledDraws:
             related = self.groups[int(generator.integers(len(self.groups)))]
             group = related if len(related) >= self.recipe.variants else group
         chosen = generator.choice(np.asarray(group), self.recipe.variants, replace=False)
-        views = [
-            cut(self.pictures[index], generator, self.recipe.view_size, self.recipe.fragment_share)
-            for index in chosen
-        ]
+        views = [_cut(self.pictures[index], generator, self.recipe) for index in chosen]
         return Draw(np.stack(views), self.scores[chosen], self.kinds[chosen])
 
 
@@ -124,7 +126,7 @@ class PopulationDraws:
         views, scores, kinds = [], [], []
         for kind, level in self._kinds(generator):
             degraded = kind(content, level, int(generator.integers(2**31)))
-            views.append(cut(degraded, generator, size, self.recipe.fragment_share))
+            views.append(_cut(degraded, generator, self.recipe))
             scores.append(self._score(kind, level, content, degraded))
             kinds.append(KINDS.index(kind.name))
         return Draw(np.stack(views), np.array(scores, np.float32), np.array(kinds, np.int64))
@@ -169,3 +171,35 @@ class OrderDraws(PopulationDraws):
 
     def _score(self, kind: Degradation, level: int, original: Frame, picture: Frame) -> float:
         return level_order(level)
+
+
+class PartDraws(PopulationDraws):
+    """One photograph of which no tile, some and all tiles are degraded, by a type and level people dislike.
+
+    Every other draw degrades a view as a whole, so a network may judge by the sharpest tile and let the
+    others be. The scores fall with the number of tiles and mean no more than that.
+    """
+
+    def draw(self, generator: np.random.Generator) -> Draw:
+        size, count = self.recipe.view_size, self.recipe.variants
+        picture = self.pictures[int(generator.integers(len(self.pictures)))]
+        content = np.ascontiguousarray(region(picture, generator, size, size // 2))
+        kind, level = self._disliked(generator)
+        degraded = kind(content, level, int(generator.integers(2**31)))
+        place = int(generator.integers(2**31))
+        sound, harmed = (fragments(side, np.random.default_rng(place), size) for side in (content, degraded))
+        cells = size // TILE
+        shares = np.linspace(0.0, 1.0, count)
+        rank = generator.permutation(cells * cells).reshape(cells, cells)
+        order = np.repeat(np.repeat(rank, TILE, axis=0), TILE, axis=1)[..., None]
+        views = [np.where(order < round(share * cells * cells), harmed, sound) for share in shares]
+        return Draw(np.stack(views), (1.0 - shares).astype(np.float32), np.full(count, -1, np.int64))
+
+    def _disliked(self, generator: np.random.Generator) -> tuple[Degradation, int]:
+        known = [
+            (kind, level)
+            for kind in every(self.family)
+            for level in range(1, LEVELS + 1)
+            if population_mos(kind.name, level) <= _DISLIKED
+        ]
+        return known[int(generator.integers(len(known)))]

@@ -17,7 +17,7 @@ from crossiqa_edge.model.checkpoint import load
 from crossiqa_edge.model.quality import QualityModel
 from crossiqa_edge.training.finetune import OpinionRegression, finetune, rank_loss
 from crossiqa_edge.training.recipe import FinetuneRecipe, Source
-from crossiqa_edge.training.sources import KINDS, ContentDraws, OrderDraws, PopulationDraws
+from crossiqa_edge.training.sources import KINDS, ContentDraws, OrderDraws, PartDraws, PopulationDraws
 
 
 @pytest.fixture(scope="session")
@@ -172,6 +172,21 @@ def test_population_draws_hold_two_levels_of_one_type(recipe, photos, tmp_path, 
         assert first[1] != second[1]
         assert first[0].family == family
     assert draws.draw(np.random.default_rng(0)).views.shape == (4, 32, 32, 3)
+
+
+def test_draws_of_parts_harm_more_and_more_of_the_same_tiles(recipe, photos, tmp_path):
+    settings = replace(recipe(), view_size=96, fragment_share=1.0)
+    draws = PartDraws.of(sorted(photos.iterdir()), settings, tmp_path, "kadid10k")
+    drawn = draws.draw(np.random.default_rng(1))
+    assert drawn.scores.tolist() == pytest.approx([1, 2 / 3, 1 / 3, 0])
+    assert (drawn.kinds == -1).all()
+    tiles = drawn.views.reshape(4, 3, 32, 3, 32, 3).swapaxes(2, 3).reshape(4, 9, -1)
+    changed = (tiles != tiles[0]).any(axis=2)
+    assert changed.sum(axis=1).tolist() == [0, 3, 6, 9]
+    assert (changed[:-1] <= changed[1:]).all()  # once harmed, always harmed
+    harmed = tiles[3]
+    for view, marks in zip(tiles, changed, strict=True):
+        np.testing.assert_array_equal(view[marks], harmed[marks])
 
 
 def test_only_the_population_mos_is_blind_to_content(recipe, photos, tmp_path):

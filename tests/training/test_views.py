@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from crossiqa_edge.imaging.sampling import ALIGNMENT
-from crossiqa_edge.training.views import ALIGNED_SHARE, TILE, cut, fragments, region, window
+from crossiqa_edge.imaging.testpattern import photo_like
+from crossiqa_edge.training.views import ALIGNED_SHARE, TILE, cut, fragments, halved_chroma, region, window
 
 
 @pytest.fixture
@@ -48,3 +49,23 @@ def test_small_pictures_are_continued(generator):
 def test_region_has_its_margin_where_there_is_room(ramp, generator):
     assert region(ramp, generator, 64, 16).shape == (96, 96, 3)
     assert region(ramp, generator, 190, 16).shape == (200, 222, 3)
+
+
+def test_halved_chroma_keeps_luma_and_grey_and_evens_out_colour():
+    grey = photo_like(0, 32, 48).mean(axis=2, keepdims=True).astype(np.uint8).repeat(3, axis=2)
+    assert np.abs(halved_chroma(grey).astype(int) - grey).max() <= 1
+    stripes = np.zeros((32, 48, 3), np.uint8)
+    stripes[:, ::2, 0] = stripes[:, 1::2, 2] = 200  # red and blue columns
+    halved = halved_chroma(stripes)
+    luma = np.array([0.299, 0.587, 0.114])
+    assert np.abs(halved.astype(float) @ luma - np.clip(stripes, 0, 255) @ luma).mean() < 15
+    saturation = np.ptp(halved.astype(int), axis=2)
+    assert saturation.mean() < 0.6 * np.ptp(stripes.astype(int), axis=2).mean()
+
+
+def test_no_chroma_is_halved_and_no_number_drawn_for_it_unless_asked():
+    picture, one, other = photo_like(0, 200, 200), np.random.default_rng(4), np.random.default_rng(4)
+    np.testing.assert_array_equal(cut(picture, one, 96, 1.0), cut(picture, other, 96, 1.0, 0.0))
+    assert one.random() == other.random()
+    changed = cut(picture, np.random.default_rng(4), 96, 1.0, 1.0)
+    np.testing.assert_array_equal(changed, halved_chroma(cut(picture, np.random.default_rng(4), 96, 1.0)))
