@@ -16,6 +16,7 @@ from crossiqa_edge.imaging.testpattern import photo_like
 from crossiqa_edge.model.checkpoint import load
 from crossiqa_edge.model.quality import QualityModel
 from crossiqa_edge.training.finetune import OpinionRegression, finetune, rank_loss
+from crossiqa_edge.training.mix import open_mix
 from crossiqa_edge.training.recipe import FinetuneRecipe, Source
 from crossiqa_edge.training.sources import KINDS, ContentDraws, OrderDraws, PartDraws, PopulationDraws
 
@@ -174,19 +175,47 @@ def test_population_draws_hold_two_levels_of_one_type(recipe, photos, tmp_path, 
     assert draws.draw(np.random.default_rng(0)).views.shape == (4, 32, 32, 3)
 
 
-def test_draws_of_parts_harm_more_and_more_of_the_same_tiles(recipe, photos, tmp_path):
+def test_draws_of_parts_harm_more_and_more_of_the_same_tiles(recipe, photos, tmp_path, monkeypatch):
+    def blackened(content, level, seed):
+        return np.zeros_like(content)
+
+    monkeypatch.setattr(PartDraws, "_disliked", lambda self, generator: (blackened, 5))
     settings = replace(recipe(), view_size=96, fragment_share=1.0)
     draws = PartDraws.of(sorted(photos.iterdir()), settings, tmp_path, "kadid10k")
     drawn = draws.draw(np.random.default_rng(1))
     assert drawn.scores.tolist() == pytest.approx([1, 2 / 3, 1 / 3, 0])
     assert (drawn.kinds == -1).all()
     tiles = drawn.views.reshape(4, 3, 32, 3, 32, 3).swapaxes(2, 3).reshape(4, 9, -1)
-    changed = (tiles != tiles[0]).any(axis=2)
-    assert changed.sum(axis=1).tolist() == [0, 3, 6, 9]
-    assert (changed[:-1] <= changed[1:]).all()  # once harmed, always harmed
-    harmed = tiles[3]
-    for view, marks in zip(tiles, changed, strict=True):
-        np.testing.assert_array_equal(view[marks], harmed[marks])
+    black = (tiles == 0).all(axis=2)
+    assert black.sum(axis=1).tolist() == [0, 3, 6, 9]  # the best score goes to the view without harm
+    assert (black[:-1] <= black[1:]).all()  # once harmed, always harmed
+    for view, marks in zip(tiles, black, strict=True):
+        np.testing.assert_array_equal(view[~marks], tiles[0][~marks])
+
+
+def test_parts_are_harmed_only_by_what_people_dislike(recipe, photos, tmp_path):
+    draws = PartDraws.of(sorted(photos.iterdir()), recipe(), tmp_path, "kadid10k")
+    chosen = [draws._disliked(np.random.default_rng(seed)) for seed in range(60)]
+    assert max(population_mos(kind.name, level) for kind, level in chosen) <= 0.6
+    assert len({kind.name for kind, _ in chosen}) > 10
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "family"),
+    [
+        ("population", PopulationDraws, "kadid10k"),
+        ("tid-population", PopulationDraws, "tid2013"),
+        ("tid-content", ContentDraws, "tid2013"),
+        ("video-order", OrderDraws, "video"),
+        ("part-order", PartDraws, "kadid10k"),
+    ],
+)
+def test_a_set_is_drawn_as_its_name_says(recipe, photos, tmp_path, data, kind, family):
+    mix = open_mix(recipe(sources=(Source(data, hold_out=0.5),)), {data: photos}, tmp_path)
+    (draws,) = mix.draws
+    assert type(draws) is kind
+    assert draws.family == family
+    assert len(mix.validations) == (0 if data.endswith("-order") else 1)
 
 
 def test_only_the_population_mos_is_blind_to_content(recipe, photos, tmp_path):
