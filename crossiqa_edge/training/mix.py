@@ -21,7 +21,6 @@ from crossiqa_edge.model.family import VIEW_SIZE
 from crossiqa_edge.training.pictures import PictureCache
 from crossiqa_edge.training.recipe import FinetuneRecipe, Source
 from crossiqa_edge.training.sources import (
-    ContentDraws,
     Draws,
     LabelledDraws,
     OrderDraws,
@@ -34,19 +33,17 @@ _LARGEST_VALIDATION = 400
 _DEGRADED_BY = {
     "population": "kadid10k",
     "tid-population": "tid2013",
-    "tid-content": "tid2013",
     "video-order": "video",
     "part-order": "kadid10k",
 }
 _DRAWN_AS = {
     "population": PopulationDraws,
     "tid-population": PopulationDraws,
-    "tid-content": ContentDraws,
     "video-order": OrderDraws,
     "part-order": PartDraws,
 }
-# Sets that are ways to draw only: whose photographs they take, and whose opinions are held out.
-_LISTED_AS = {"tid-content": "tid-population", "part-order": "population"}
+# A set that is a way to draw only: whose photographs it takes.
+_LISTED_AS = {"part-order": "population"}
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ _PACKAGED = files("crossiqa_edge.training") / "plans"
 _RESULTS = {"pretrain": ENCODER, "finetune": MODEL, "average": MODEL, "teach": OPINIONS}
 _STAGE_KEYS = {"name", "verb", "from", "recipe"}
 # Sets that are made of others' pictures: where they lie if nothing else is said.
-_SAME_PLACE = dict.fromkeys(("tid-population", "tid-content", "video-order", "part-order"), "population")
+_SAME_PLACE = dict.fromkeys(("tid-population", "video-order", "part-order"), "population")
 _PLAN = "plan.json"
 
 Roots = Mapping[str, str | os.PathLike[str]]

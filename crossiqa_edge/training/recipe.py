@@ -110,10 +110,9 @@ class Source:
         place: the name by which ``--data`` says where the set lies; ``data`` where it is empty. Two
             sources that are plain labelled folders need it.
 
-    ``tid-content`` are ``tid-population``'s draws, with an opinion estimated for the content instead of the
-    population's. ``video-order`` are photographs, too, under what video does to frames, and ``part-order``
-    photographs of which some tiles are degraded. Nobody was asked about these levels and parts, so they are
-    ranked within a draw, and neither regressed nor held out to measure with.
+    ``video-order`` are photographs under what video does to frames, and ``part-order`` photographs of which
+    some tiles are degraded. Nobody was asked about these levels and parts, so they are ranked within a draw,
+    and neither regressed nor held out to measure with.
     """
 
     data: str
@@ -143,6 +142,9 @@ class FinetuneRecipe(Recipe):
         encoder_rate: learning rate of the encoder relative to the head's.
         fragment_share: share of views that are fragments; the others are whole windows.
         chroma_share: share of views whose chroma is halved, which changes no opinion.
+        spread: least side in pixels of the part of a photograph that is degraded at once and that a view's
+            fragments are spread over; twice the view's where that is more. The sampler's are spread over the
+            whole: in a small part that is smooth by nature nothing tells whether it is blurred.
     """
 
     sources: tuple[Source, ...] = ()
@@ -154,6 +156,7 @@ class FinetuneRecipe(Recipe):
     encoder_rate: float = 1.0
     fragment_share: float = 0.0
     chroma_share: float = 0.0
+    spread: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()

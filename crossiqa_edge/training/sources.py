@@ -1,4 +1,4 @@
-"""Where fine-tuning draws its views from: opinions that belong to pictures, to degradations, or to both."""
+"""Where fine-tuning draws its views from: opinions that belong to pictures, or to degradations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from crossiqa_edge.data.datasets.base import QualitySet
-from crossiqa_edge.data.datasets.content import content_opinion
 from crossiqa_edge.data.datasets.population import level_order, population_mos
 from crossiqa_edge.data.degradations import LEVELS, Degradation, every
 from crossiqa_edge.imaging.sampling import Frame, Views
@@ -53,6 +52,13 @@ class Draws(Protocol):
 
 def _cut(picture: Frame, generator: np.random.Generator, recipe: FinetuneRecipe) -> Frame:
     return cut(picture, generator, recipe.view_size, recipe.fragment_share, recipe.chroma_share)
+
+
+def _to_degrade(picture: Frame, generator: np.random.Generator, recipe: FinetuneRecipe) -> Frame:
+    """A window of a pristine picture: for a view that is one its surroundings suffice, fragments spread."""
+    size = recipe.view_size
+    margin = MARGIN if recipe.fragment_share == 0.0 else (max(recipe.spread, 2 * size) - size) // 2
+    return np.ascontiguousarray(region(picture, generator, size, margin))
 
 
 @dataclass(frozen=True)
@@ -119,15 +125,12 @@ class PopulationDraws:
 
     def draw(self, generator: np.random.Generator) -> Draw:
         picture = self.pictures[int(generator.integers(len(self.pictures)))]
-        size = self.recipe.view_size
-        # fragments need a picture to be spread over; a window needs its surroundings only
-        margin = MARGIN if self.recipe.fragment_share == 0.0 else size // 2
-        content = np.ascontiguousarray(region(picture, generator, size, margin))
+        content = _to_degrade(picture, generator, self.recipe)
         views, scores, kinds = [], [], []
         for kind, level in self._kinds(generator):
             degraded = kind(content, level, int(generator.integers(2**31)))
             views.append(_cut(degraded, generator, self.recipe))
-            scores.append(self._score(kind, level, content, degraded))
+            scores.append(self._score(kind, level))
             kinds.append(KINDS.index(kind.name))
         return Draw(np.stack(views), np.array(scores, np.float32), np.array(kinds, np.int64))
 
@@ -148,15 +151,8 @@ class PopulationDraws:
         levels = generator.permutation(np.resize(generator.permutation(LEVELS), self.recipe.variants))
         return [(kind, int(level) + 1) for level in levels]
 
-    def _score(self, kind: Degradation, level: int, original: Frame, picture: Frame) -> float:
+    def _score(self, kind: Degradation, level: int) -> float:
         return population_mos(kind.name, level)
-
-
-class ContentDraws(PopulationDraws):
-    """One photograph under TID2013's types, each variant with an opinion estimated for its content."""
-
-    def _score(self, kind: Degradation, level: int, original: Frame, picture: Frame) -> float:
-        return content_opinion(kind, level, original, picture)
 
 
 class OrderDraws(PopulationDraws):
@@ -169,7 +165,7 @@ class OrderDraws(PopulationDraws):
         known = every(self.family)
         return self._levels(known[int(generator.integers(len(known)))], generator)
 
-    def _score(self, kind: Degradation, level: int, original: Frame, picture: Frame) -> float:
+    def _score(self, kind: Degradation, level: int) -> float:
         return level_order(level)
 
 
@@ -183,7 +179,7 @@ class PartDraws(PopulationDraws):
     def draw(self, generator: np.random.Generator) -> Draw:
         size, count = self.recipe.view_size, self.recipe.variants
         picture = self.pictures[int(generator.integers(len(self.pictures)))]
-        content = np.ascontiguousarray(region(picture, generator, size, size // 2))
+        content = _to_degrade(picture, generator, self.recipe)
         kind, level = self._disliked(generator)
         degraded = kind(content, level, int(generator.integers(2**31)))
         place = int(generator.integers(2**31))

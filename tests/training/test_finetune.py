@@ -18,7 +18,7 @@ from crossiqa_edge.model.quality import QualityModel
 from crossiqa_edge.training.finetune import OpinionRegression, finetune, rank_loss
 from crossiqa_edge.training.mix import open_mix
 from crossiqa_edge.training.recipe import FinetuneRecipe, Source
-from crossiqa_edge.training.sources import KINDS, ContentDraws, OrderDraws, PartDraws, PopulationDraws
+from crossiqa_edge.training.sources import KINDS, OrderDraws, PartDraws, PopulationDraws
 
 
 @pytest.fixture(scope="session")
@@ -163,9 +163,9 @@ def test_an_order_ranks_its_own_draw_and_regresses_nothing(recipe):
     assert swapped["regression"] > 0.0
 
 
-@pytest.mark.parametrize(("family", "kind"), [("kadid10k", PopulationDraws), ("tid2013", ContentDraws)])
-def test_population_draws_hold_two_levels_of_one_type(recipe, photos, tmp_path, family, kind):
-    draws = kind.of(sorted(photos.iterdir()), recipe(), tmp_path, family)
+@pytest.mark.parametrize("family", ["kadid10k", "tid2013"])
+def test_population_draws_hold_two_levels_of_one_type(recipe, photos, tmp_path, family):
+    draws = PopulationDraws.of(sorted(photos.iterdir()), recipe(), tmp_path, family)
     for seed in range(20):
         generator = np.random.default_rng(seed)
         first, second = list(draws._kinds(generator))[:2]
@@ -205,7 +205,6 @@ def test_parts_are_harmed_only_by_what_people_dislike(recipe, photos, tmp_path):
     [
         ("population", PopulationDraws, "kadid10k"),
         ("tid-population", PopulationDraws, "tid2013"),
-        ("tid-content", ContentDraws, "tid2013"),
         ("video-order", OrderDraws, "video"),
         ("part-order", PartDraws, "kadid10k"),
     ],
@@ -218,13 +217,31 @@ def test_a_set_is_drawn_as_its_name_says(recipe, photos, tmp_path, data, kind, f
     assert len(mix.validations) == (0 if data.endswith("-order") else 1)
 
 
-def test_only_the_population_mos_is_blind_to_content(recipe, photos, tmp_path):
-    paths = sorted(photos.iterdir())
-    blind = PopulationDraws.of(paths, recipe(), tmp_path, "tid2013").draw(np.random.default_rng(0))
-    seeing = ContentDraws.of(paths, recipe(), tmp_path, "tid2013").draw(np.random.default_rng(0))
-    np.testing.assert_array_equal(blind.views, seeing.views)
-    for score, estimate, kind in zip(blind.scores, seeing.scores, blind.kinds, strict=True):
-        levels = [population_mos(KINDS[kind], level) for level in range(1, 6)]
-        assert min(abs(score - level) for level in levels) < 1e-6
-        assert estimate != score
-        assert abs(estimate - score) < 0.35
+def test_fragments_are_spread_over_as_much_of_a_photograph_as_the_recipe_says(tmp_path):
+    """A photograph whose columns tell where they were: the view's tiles come from as far apart as they may."""
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 256, axis=0).repeat(3, axis=2)
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+
+    class Untouched(PopulationDraws):
+        def _kinds(self, generator):
+            return [(identity, 1)] * 4
+
+        def _score(self, kind, level):
+            return 1.0
+
+    def identity(content, level, seed):
+        return content
+
+    identity.name = KINDS[0]
+
+    def width(spread: int) -> int:
+        settings = FinetuneRecipe(
+            "spread", view_size=64, fragment_share=1.0, spread=spread, sources=(Source("population"),)
+        )
+        draws = Untouched.of([tmp_path / "ramp.png"], settings, tmp_path, "kadid10k")
+        views = draws.draw(np.random.default_rng(0)).views
+        return int(views.max()) - int(views.min())
+
+    assert width(0) < 128  # twice the view
+    assert 128 < width(192) < 192
+    assert width(10_000) > 192  # the whole photograph
