@@ -218,7 +218,7 @@ def test_a_set_is_drawn_as_its_name_says(recipe, photos, tmp_path, data, kind, f
 
 
 def test_fragments_are_spread_over_as_much_of_a_photograph_as_the_recipe_says(tmp_path):
-    """A photograph whose columns tell where they were: the view's tiles come from as far apart as they may."""
+    """Columns tell where they were: a view's tiles come from as far apart as they may."""
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 256, axis=0).repeat(3, axis=2)
     Image.fromarray(ramp).save(tmp_path / "ramp.png")
 
