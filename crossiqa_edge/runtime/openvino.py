@@ -11,7 +11,7 @@ from crossiqa_edge.imaging.sampling import Views
 from crossiqa_edge.runtime import irfile
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.backend import Scores, check_views, checked_scores
-from crossiqa_edge.runtime.byteorder import order_as_bytes
+from crossiqa_edge.runtime.openvino_rewrites import rewrite
 
 if TYPE_CHECKING:
     import openvino
@@ -89,7 +89,7 @@ def _compiled(artefact: Artefact, data: bytes, threads: int | None) -> openvino.
         parts = irfile.unpack(data, str(artefact.path)) if artefact.kind == "openvino" else (data,)
         model = core.read_model(*parts)
         _check_ports(model, artefact)
-        order_as_bytes(model)
+        rewrite(model)
         return core.compile_model(model, "CPU", _settings(artefact, threads)).create_infer_request()
     except ArtefactError:
         raise

@@ -5,8 +5,9 @@ import pytest
 
 from crossiqa_edge.runtime import ort
 from crossiqa_edge.runtime.artefact import Artefact
-from crossiqa_edge.runtime.byteorder import order_as_bytes
 from crossiqa_edge.runtime.openvino import _settings, open_backend
+from crossiqa_edge.runtime.openvino_rewrites import order_as_bytes, part_by_picture, rewrite
+from crossiqa_edge.runtime.scorer import locate
 
 openvino = pytest.importorskip("openvino", reason="needs the openvino extra")
 
@@ -31,12 +32,56 @@ def test_pixels_are_ordered_as_bytes_and_scores_stay(micro_export):
     assert not order_as_bytes(models[1])  # once is all
     reordered = next(node for node in models[1].get_ordered_ops() if node.get_type_name() == "Transpose")
     assert reordered.get_output_element_type(0).get_type_name() == "u8"
-    views = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
-    exact = {"INFERENCE_PRECISION_HINT": "f32"}
-    before, after = (openvino.compile_model(model, "CPU", exact)([views])[0] for model in models)
+    before, after = map(scores_of, models)
     np.testing.assert_array_equal(after, before)
 
 
-def test_graphs_that_begin_otherwise_are_left_alone(make_onnx):
+@pytest.mark.parametrize("opset", [18, 23])
+def test_tokens_get_an_axis_of_their_own_and_scores_stay(micro_export, tmp_path, opset):
+    pytest.importorskip("torch", reason="exporting needs the export extra")
+    from crossiqa_edge.export.onnx import export_onnx
+    from crossiqa_edge.model.checkpoint import load
+
+    artefact, _ = export_onnx(*load(micro_export.weights), tmp_path / "model.onnx", opset=opset)
+    models = [openvino.Core().read_model(artefact.read()) for _ in range(2)]
+    assert part_by_picture(models[1])
+    flat, parted = ([axes(node.input_value(0)) for node in of_type(model, "MVN")] for model in models)
+    assert flat == [2] * len(flat)
+    # the last block's second LayerNorm and the one before the head see class tokens alone
+    assert parted == [3] * (len(flat) - 2) + [2, 2]
+    before, after = map(scores_of, models)
+    np.testing.assert_allclose(after, before, atol=1e-3)
+    assert np.ptp(before) > 0.1
+
+
+def test_integers_are_made_where_activations_are():
+    """Nodes that do nothing but quantise: few are left, where two layers read one activation."""
+    data = Artefact.open(locate("nano-int8")).read()
+    models = [openvino.Core().read_model(data) for _ in range(2)]
+    rewrite(models[1])
+    before, after = (
+        sum(node.get_rt_info()["layerType"] == "FakeQuantize" for node in run.get_ordered_ops())
+        for run in (openvino.compile_model(model, "CPU").get_runtime_model() for model in models)
+    )
+    assert after < before / 2
+    np.testing.assert_allclose(*map(scores_of, models), atol=0.2)
+
+
+def test_other_graphs_are_left_alone(make_onnx):
     model = openvino.Core().read_model(Artefact.open(make_onnx()).read())
     assert not order_as_bytes(model)
+    assert not part_by_picture(model)
+
+
+def of_type(model, kind):
+    return [node for node in model.get_ordered_ops() if node.get_type_name() == kind]
+
+
+def axes(value):
+    return len(value.get_partial_shape())
+
+
+def scores_of(model):
+    views = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), np.uint8)
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}
+    return openvino.compile_model(model, "CPU", exact)([views])[0]
