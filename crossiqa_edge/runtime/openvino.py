@@ -12,6 +12,7 @@ from crossiqa_edge.runtime import irfile
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.backend import Scores, check_views, checked_scores
 from crossiqa_edge.runtime.openvino_rewrites import rewrite
+from crossiqa_edge.runtime.openvino_sizes import FixedSizes
 
 if TYPE_CHECKING:
     import openvino
@@ -52,8 +53,8 @@ class OpenVinoBackend:
         self.precision = artefact.card.precision
         self.reason = reason
         self._where = str(artefact.path)
-        self._size = artefact.card.view_size
-        self._request: openvino.InferRequest | None = _compiled(artefact, data, threads)
+        self._side = artefact.card.view_size
+        self._network: FixedSizes | None = _compiled(artefact, data, threads)
         self._one_at_a_time = Lock()  # a request holds the tensors of its inference
 
     @property
@@ -61,23 +62,22 @@ class OpenVinoBackend:
         return f"{self.name} {self.device} {self.precision}"
 
     def infer(self, views: Views) -> Scores:
-        check_views(views, self._size)
+        check_views(views, self._side)
         with self._one_at_a_time:
-            request = self._request
-            if request is None:
+            if self._network is None:
                 raise BackendError(f"{self._where}: the model was closed; load it again")
             try:
-                scores = request.infer([views])[0]
+                scores = self._network.infer(views)
             except Exception as error:  # OpenVINO raises RuntimeError and what its plugins throw
                 raise BackendError(f"{self._where}: OpenVINO failed: {_one_line(error)}") from error
         return checked_scores(scores, len(views), self._where)
 
     def close(self) -> None:
         with self._one_at_a_time:
-            self._request = None
+            self._network = None
 
 
-def _compiled(artefact: Artefact, data: bytes, threads: int | None) -> openvino.InferRequest:
+def _compiled(artefact: Artefact, data: bytes, threads: int | None) -> FixedSizes:
     try:
         import openvino
 
@@ -90,7 +90,14 @@ def _compiled(artefact: Artefact, data: bytes, threads: int | None) -> openvino.
         model = core.read_model(*parts)
         _check_ports(model, artefact)
         rewrite(model)
-        return core.compile_model(model, "CPU", _settings(artefact, threads)).create_infer_request()
+        settings, side = _settings(artefact, threads), artefact.card.view_size
+
+        def compiled(size: int) -> openvino.InferRequest:
+            fixed = model.clone()
+            fixed.reshape([size, side, side, 3])
+            return core.compile_model(fixed, "CPU", settings).create_infer_request()
+
+        return FixedSizes(compiled)
     except ArtefactError:
         raise
     except Exception as error:
