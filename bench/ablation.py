@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 
 from crossiqa_edge.bench.jsonl import Row, append, parsed
+from crossiqa_edge.bench.training_command import command_line, run_measure
 from crossiqa_edge.card import ModelCard
-from crossiqa_edge.errors import CrossIQAError, OutputError
+from crossiqa_edge.errors import OutputError
 from crossiqa_edge.model.checkpoint import load
 from crossiqa_edge.model.quality import QualityModel
 from crossiqa_edge.training.distributed import World, joined
@@ -165,24 +166,9 @@ def measure(options: argparse.Namespace) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    words = (__doc__ or "").split("\n\n")
-    parser = argparse.ArgumentParser(description=words[0], epilog=words[1])
-    parser.add_argument("--data", type=Path, required=True, metavar="ROOT", help="where the data sets lie")
-    parser.add_argument("--work", type=Path, required=True, help="folder for runs and decoded pictures")
-    parser.add_argument("--out", type=Path, required=True, help="folder of results; what is there is kept")
+    parser = command_line(*(__doc__ or "").split("\n\n")[:2])
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, … (default: 3)")
-    parser.add_argument("--threads", type=int, default=1, help="of torch (default: 1)")
-    parser.add_argument("--workers", type=int, default=1, help="processes that make views (default: 1)")
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    try:
-        measure(options)
-    except CrossIQAError as error:
-        print(f"ablation: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return run_measure(measure, parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

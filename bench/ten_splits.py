@@ -15,12 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from crossiqa_edge.bench.accuracy_rows import FIGURES, TUNED_SPLITS, head
 from crossiqa_edge.bench.jsonl import append
+from crossiqa_edge.bench.training_command import command_line, run_measure
 from crossiqa_edge.data.datasets.splits import TEN
-from crossiqa_edge.errors import CrossIQAError
 from crossiqa_edge.model.checkpoint import load
 from crossiqa_edge.training.distributed import World, joined
 from crossiqa_edge.training.finetune import MODEL, finetune
@@ -57,12 +56,23 @@ _SPLIT = replace(
 )
 
 
-def measure(root: Path, work: Path, out: Path, world: World, workers: int) -> None:
-    """Train the start, then once for each split, and add a row with the median to ``out``.
+def measure(options: argparse.Namespace) -> None:
+    """Train the start, then once for each split, and add a row with the median to ``options.out``.
 
     Raises:
         CrossIQAError: a set that is not there, or a folder that cannot be written.
     """
+    with joined() as world:
+        found, start = _ten_srcc(options.data, options.work, world, options.workers)
+    low, median, high = (json_number(float(value)) for value in np.quantile(found, (0.25, 0.5, 0.75)))
+    row = head(TUNED_SPLITS, f"{_SPLIT.size}, fine-tuned", "encoder", load(start)[1].identity)
+    views = _SPLIT.steps * _SPLIT.batch * _SPLIT.variants
+    row |= {"corpus": "authentic", "splits": TEN, "views": views, "srcc": median, "quartiles": [low, high]}
+    append(options.out / FIGURES, row)
+
+
+def _ten_srcc(root: Path, work: Path, world: World, workers: int) -> tuple[list[float], Path]:
+    """SRCC of each split, and the weights that all of them started from."""
 
     def train(recipe: FinetuneRecipe, weights: Path | None, roots: dict[str, Path], folder: str) -> Path:
         path = work / folder / MODEL
@@ -78,31 +88,11 @@ def measure(root: Path, work: Path, out: Path, world: World, workers: int) -> No
     for seed in range(TEN):
         path = train(replace(_SPLIT, seed=seed), start, {"folder": root / "livec"}, f"split-{seed}")
         found.append(load(path)[1].accuracy[_AUTHENTIC.name]["SRCC"])
-    low, median, high = (json_number(float(value)) for value in np.quantile(found, (0.25, 0.5, 0.75)))
-    row = head(TUNED_SPLITS, f"{_SPLIT.size}, fine-tuned", "encoder", load(start)[1].identity)
-    views = _SPLIT.steps * _SPLIT.batch * _SPLIT.variants
-    row |= {"corpus": "authentic", "splits": TEN, "views": views, "srcc": median, "quartiles": [low, high]}
-    append(out / FIGURES, row)
+    return found, start
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
-    parser.add_argument("--data", type=Path, required=True, metavar="ROOT", help="where the data sets lie")
-    parser.add_argument("--work", type=Path, required=True, help="folder for runs and decoded pictures")
-    parser.add_argument("--out", type=Path, required=True, help="folder of results")
-    parser.add_argument("--threads", type=int, default=1, help="of torch (default: 1)")
-    parser.add_argument("--workers", type=int, default=1, help="processes that make views (default: 1)")
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    try:
-        with joined() as world:
-            measure(options.data, options.work, options.out, world, options.workers)
-    except CrossIQAError as error:
-        print(f"ten_splits: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return run_measure(measure, command_line((__doc__ or "").split(":")[0]).parse_args(arguments))
 
 
 if __name__ == "__main__":
