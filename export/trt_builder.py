@@ -17,6 +17,7 @@ from crossiqa_edge.export.targets import Options, Progress
 from crossiqa_edge.export.trt_graph import for_tensorrt
 from crossiqa_edge.export.trt_layers import Layer, read_layers
 from crossiqa_edge.export.trt_progress import Phases, monitor
+from crossiqa_edge.export.turing_graph import without_float32_products
 from crossiqa_edge.runtime.devices import RUNTIMES, absence, device
 
 # The architectures for which TensorRT for RTX compiles ahead of time, without a GPU (its ComputeCapability).
@@ -69,7 +70,10 @@ def compile_plan(
     builder = _builder(api, log, runtime)
     network = builder.create_network(_strongly_typed(api))
     parser = api.OnnxParser(network, log.logger(api))
-    if not parser.parse(for_tensorrt(for_plugin(graph, runtime))):
+    ours = for_tensorrt(for_plugin(graph, runtime))
+    if runtime == "tensorrt-rtx" and _TURING in options.compute_capabilities:
+        ours = without_float32_products(ours)
+    if not parser.parse(ours):
         raise ArtefactError(f"{where}: {runtime} does not take this graph: {log.first_error()}")
     phases = Phases(progress)
     config = builder.create_builder_config()
@@ -101,21 +105,24 @@ def profile_of(options: Options) -> tuple[int, int, int]:
 def capabilities_of(options: Options, precision: str) -> tuple[int, ...]:
     """The architectures that a TensorRT for RTX plan is for: those asked for, else the GPU's, else all.
 
+    A float32 plan is for Turing alone or for others: there it takes another graph, see ``turing_graph``.
+
     Raises:
         ConfigError: one that the library does not build for, with those that it does.
     """
-    able = tuple(item for item in RTX_CAPABILITIES if item != _TURING or precision != "fp32")
     here = device()
-    wanted = options.compute_capabilities or ((here.capability,) if here else able)
+    apart = precision == "fp32"
+    able = tuple(item for item in RTX_CAPABILITIES if not (apart and item == _TURING))
+    wanted = tuple(sorted(set(options.compute_capabilities or ((here.capability,) if here else able))))
     for capability in wanted:
-        if capability == _TURING and precision == "fp32":
-            raise ConfigError(
-                "TensorRT for RTX has no float32 matrix product on Turing (75); use --precision fp16 for it"
-            )
-        if capability not in able:
-            known = ", ".join(map(str, able))
+        if capability not in RTX_CAPABILITIES:
+            known = ", ".join(map(str, RTX_CAPABILITIES))
             raise ConfigError(f"TensorRT for RTX does not build for {capability}; choose from {known}")
-    return tuple(sorted(set(wanted)))
+    if apart and _TURING in wanted and len(wanted) > 1:
+        raise ConfigError(
+            "in float32 Turing (75) takes another graph than others; build for it alone, in a second command"
+        )
+    return wanted
 
 
 def _library(runtime: str) -> ModuleType:

@@ -20,7 +20,12 @@ pytest.importorskip("tensorrt_rtx", reason="needs the tensorrt-rtx extra")
 pytestmark = pytest.mark.skipif(devices.device() is not None, reason="says what happens without a GPU")
 
 TURING_TO_BLACKWELL = (75, 80, 86, 89, 120)
-PRODUCTS = ("gemm", "runtime_fusion", "attention")  # kinds of layers with a matrix product in them
+PRODUCTS = (
+    "gemm",
+    "runtime_fusion",
+    "attention",
+    "correlation",
+)  # kinds of layers with a matrix product in them
 GRAPHS = {"fp32": lambda artefact: artefact.read(), "fp16": half_graph, "int8": int8_graph}
 
 
@@ -53,15 +58,22 @@ FLOAT_MODELS = [
 ]
 
 
-@pytest.mark.parametrize("precision", GRAPHS)
+@pytest.mark.parametrize(
+    ("precision", "capabilities"),
+    [
+        ("fp32", (75,)),
+        ("fp32", TURING_TO_BLACKWELL[1:]),
+        ("fp16", TURING_TO_BLACKWELL),
+        ("int8", TURING_TO_BLACKWELL),
+    ],
+)
 @pytest.mark.parametrize("name", FLOAT_MODELS)
 def test_every_shipped_model_compiles_ahead_of_time_and_computes_in_its_precision(
-    name, precision, tmp_path, plans
+    name, precision, capabilities, tmp_path, plans
 ):
     path = tmp_path / "model.onnx"
     path.write_bytes(GRAPHS[precision](Artefact.open(weights.find(name))))
     source = Artefact.open(path)
-    capabilities = TURING_TO_BLACKWELL[precision == "fp32" :]
     out = tmp_path / "model.engine"
     tensorrt.build_rtx(source, out, Options(compute_capabilities=capabilities), silent)
 
@@ -166,9 +178,10 @@ def test_tensorrt_without_a_gpu_names_the_ways_round(tiny_onnx, tmp_path, monkey
 
 
 class TestCapabilities:
-    def test_turing_has_no_float32_products(self):
-        with pytest.raises(ConfigError, match="use --precision fp16"):
+    def test_turing_is_built_for_alone_in_float32(self):
+        with pytest.raises(ConfigError, match="for it alone"):
             capabilities_of(Options(compute_capabilities=(86, 75)), "fp32")
+        assert capabilities_of(Options(compute_capabilities=(75,)), "fp32") == (75,)
         assert capabilities_of(Options(compute_capabilities=(86, 75)), "int8") == (75, 86)
 
     def test_an_unknown_one_gets_the_known_ones(self):
