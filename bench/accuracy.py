@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crossiqa_edge.bench.accuracy_columns import Column, Store, encoders, model, peers, yardsticks
+from crossiqa_edge.bench.accuracy_columns import Column, Store, coverage, encoders, model, peers, yardsticks
 from crossiqa_edge.bench.accuracy_plots import draw
 from crossiqa_edge.bench.accuracy_pretext import reconstruction
 from crossiqa_edge.bench.accuracy_probes import probe_rows, split_row
@@ -70,6 +70,9 @@ class Measuring:
             for ours in self.models:
                 self._differences(ours, rivals)
             draw(self.options.out, self.models[0], rivals, self.worlds, self.store)
+        if "models" in parts and not known(self.results, "coverage", self.models[0]):
+            sets = coverage(self.options.model[0])
+            append(self.results, fact_row("coverage", self.models[0], sets=sets))
         if "encoders" in parts:
             for encoder in encoders(self.options.model[0], self.options.pretext):
                 self._probes(encoder)
@@ -94,8 +97,15 @@ class Measuring:
                     append(self.results, difference_row(ours, peer, world, *values))
 
     def _probes(self, encoder: Column) -> None:
-        if not known(self.results, "splits", encoder):  # the last of its rows
+        pairs = [
+            {"trained_on": learnt.key, "set_digest": judged.test.digest}
+            for learnt in self.worlds
+            for judged in self.worlds
+        ]
+        if not all(known(self.results, "agreement", encoder, **pair) for pair in pairs):
             append(self.results, *probe_rows(encoder, self.worlds, self.store))
+        # a fine-tuned encoder has seen opinions of four fifths of the pictures that the splits judge
+        if not encoder.name.endswith("fine-tuned") and not known(self.results, "splits", encoder):
             append(self.results, split_row(encoder, self.worlds[-1], self.store))
         if encoder.name.endswith("pretext alone") and not known(self.results, "reconstruction", encoder):
             pictures = sorted((self.options.data / "kodak").glob("*.png"))

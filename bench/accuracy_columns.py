@@ -98,6 +98,19 @@ def model(name: str) -> Column:
     )
 
 
+def coverage(name: str) -> dict[str, dict[str, float]]:
+    """How often opinion lay within a model's interval, by set: what its training measured and its card keeps.
+
+    A half of the held-out pictures at a time, in intervals that were fitted on the other.
+    """
+    accuracy = Artefact.open(_path(name)).card.accuracy
+    return {
+        key: {"pictures": figures["pictures"], "coverage": figures["interval coverage"]}
+        for key, figures in accuracy.items()
+        if "interval coverage" in figures
+    }
+
+
 def encoders(name: str, pretext: Path | None) -> Iterator[Column]:
     """Frozen encoders: untrained, after the pretext alone where its run is given, and that of ``name``."""
     path = _path(name)

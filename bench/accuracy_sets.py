@@ -2,7 +2,8 @@
 
 One folder has all: ``photos/`` (pristine photographs), ``kodak/`` and ``opinions/`` (TID2013's), ``livec/``
 (authentic photographs with ``labels.csv``) and ``clips/``. What is held out is what fine-tuning holds out:
-all packaged recipes agree on it, so one of them is asked; plans hold out these and BSDS500's test part.
+all packaged recipes and plans agree on it, so one of them is asked. Photographs that are judged are of the
+test part of BSDS500.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from crossiqa_edge.data.datasets.base import QualitySet, Sample
+from crossiqa_edge.data.datasets.bsds500 import in_test_part
 from crossiqa_edge.data.datasets.population import photographs
 from crossiqa_edge.data.datasets.tid_crops import tid_reference
 from crossiqa_edge.imaging.decode import decode
@@ -28,7 +30,7 @@ from crossiqa_edge.training.recipe import FinetuneRecipe, load_recipe
 RECIPE = "nano-finetune"
 SEED = 0  # of the pictures that probes learn from
 
-TEST_PHOTOGRAPHS = 6
+TEST_PHOTOGRAPHS = 12
 PROBE_PICTURES = 600
 
 Original = Callable[[Sample], Frame]  # the pristine picture of a sample
@@ -106,13 +108,13 @@ def _tid(root: Path, cache: str | os.PathLike[str]) -> Corpus:
 
 def _population(folder: Path, cache: str | os.PathLike[str]) -> Corpus:
     training, held = held_out("population", folder)
-    references = sorted({item.reference for item in held.samples})
+    references = sorted({item.reference for item in held.samples if in_test_part(item.reference)})
     kept = set(references[:: max(1, len(references) // TEST_PHOTOGRAPHS)][:TEST_PHOTOGRAPHS])
     test = held.where(lambda item: item.reference in kept)
     order = np.random.default_rng(SEED).permutation(len(training))[:PROBE_PICTURES]
     for_probes = replace(training, samples=tuple(training.samples[i] for i in sorted(order)))
     paths = {path.relative_to(folder).with_suffix("").as_posix(): path for path in photographs(folder)}
-    name = f"{test.name}, {len(kept)} held-out photographs"
+    name = f"{test.name}, {len(kept)} photographs of BSDS500's test part"
     return Corpus(
         "population",
         Pictures(_cached(for_probes, f"{test.name}, training photographs", "population for probes", cache)),

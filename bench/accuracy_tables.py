@@ -93,8 +93,8 @@ def probe_cells(results: Results) -> list[Cells]:
         for judged in CORPORA:
             found = [results.group(name, judged, trained_on=learnt) for name in encoders]
             lines.append((_SHORT[learnt], _SHORT[judged], *(_with_interval(group) for group in found)))
-    splits = [results.fact("splits", name) for name in encoders]
-    lines.append(("LIVE-itW", "LIVE-itW, median of ten splits", *map(_splits, splits)))
+    splits = [results.fact("splits", name) for name in encoders[:-1]]
+    lines.append(("LIVE-itW", "LIVE-itW, median of ten splits", *map(_splits, splits), _NONE))
     tuned = results.fact(TUNED_SPLITS, encoders[-1])
     if tuned is not None:
         lines.append(("LIVE-itW", "the same, the whole network anew for each", _NONE, _NONE, _splits(tuned)))
@@ -117,6 +117,15 @@ def precision_cells(results: Results) -> list[Cells]:
         )
         lines.append((_SHORT[corpus], _NONE if ours is None else f"{ours['srcc']:.4f}", *cells))
     return [header, *lines]
+
+
+def coverage_cells(members: Members) -> list[Cells]:
+    """Share of the held-out opinions that lay in the interval of 90 %, set by set and of all together."""
+    found = [row["sets"] if (row := _coverage(member)) else {} for member in members]
+    names = list(dict.fromkeys(name for sets in found for name in sets))
+    lines: list[Cells] = [(name, *(_covered(sets, [name]) for sets in found)) for name in names]
+    header: Cells = ("set", *(member.model["column"] for member in members))
+    return [header, *lines, ("all together", *(_covered(sets, names) for sets in found))]
 
 
 def order_cells(members: Members) -> list[Cells]:
@@ -198,6 +207,16 @@ def _lead(found: Group | None) -> tuple[str, str]:
     sure = low is not None and high is not None and (low > 0 or high < 0)
     words = "behind" if found["difference"] <= 0 else "ahead"
     return (f"{found['difference']:+.3f}", words if sure else f"{words}, within the noise")
+
+
+def _coverage(member: Results) -> Row | None:
+    return member.fact("coverage", digest=member.model["digest"])
+
+
+def _covered(sets: dict[str, dict[str, float]], names: Sequence[str]) -> str:
+    pictures = sum(sets[name]["pictures"] for name in names if name in sets)
+    inside = sum(sets[name]["pictures"] * sets[name]["coverage"] for name in names if name in sets)
+    return f"{inside / pictures:.1%}" if pictures else _NONE
 
 
 def _order(found: Group | None) -> str:

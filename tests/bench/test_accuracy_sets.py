@@ -10,6 +10,7 @@ from crossiqa_edge.imaging.testpattern import photo_like
 from crossiqa_edge.training.mix import split_source
 from crossiqa_edge.training.recipe import FinetuneRecipe, load_recipe, packaged_recipes
 
+TEST_PART = ("b100007", "b100039", "b100099", "b10081")  # of BSDS500
 RECIPES = [name for name in packaged_recipes() if "pretrain" not in name]
 
 
@@ -29,8 +30,9 @@ def photos(tmp_path, monkeypatch):
     monkeypatch.setattr(accuracy_sets, "TEST_PHOTOGRAPHS", 2)
     folder = tmp_path / "photos"
     folder.mkdir()
-    for index in range(30):
-        Image.fromarray(photo_like(index, 48, 48)).save(folder / f"{index:02d}.png")
+    names = [*(f"{index:02d}" for index in range(26)), *TEST_PART]
+    for index, name in enumerate(names):
+        Image.fromarray(photo_like(index, 48, 48)).save(folder / f"{name}.png")
     return folder
 
 
@@ -46,6 +48,7 @@ def test_population_is_judged_on_photographs_that_every_recipe_holds_out(photos,
         assert references(found.test) <= kept
         assert not references(found.training) & kept
     assert len(found.test.quality_set) == 2 * 125
+    assert references(found.test) < set(TEST_PART)
     assert len(found.training.quality_set) == 20
     sample = found.test.quality_set.samples[0]
     assert sample.load().shape == found.test.original(sample).shape == (48, 48, 3)
