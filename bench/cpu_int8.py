@@ -14,29 +14,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
 import numpy as np
 
+from crossiqa_edge.bench.cpu_candidates import candidates
 from crossiqa_edge.bench.cpu_peaks import peaks
 from crossiqa_edge.bench.facts import facts, weather
 from crossiqa_edge.bench.roofline import count, quantised_flops
 from crossiqa_edge.bench.timing import Timing, compare, interleave
-from crossiqa_edge.errors import ArtefactError, BackendError, ConfigError
+from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.export.probe import probe_views
 from crossiqa_edge.imaging.sampling import Views
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.backend import Backend, Scores
 from crossiqa_edge.runtime.scorer import locate
-from crossiqa_edge.runtime.select import open_backend
 from crossiqa_edge.training.metrics import srcc
 
 BASELINE = "onnxruntime fp32"
 BATCHES = (1, 8)
-_RUNTIMES = ("onnxruntime", "openvino")
 
 
 @click.command()
@@ -66,7 +63,7 @@ def run(
     """
     if (fp32.card.precision, int8.card.precision) != ("fp32", "int8") or fp32.card.name != int8.card.name:
         raise ConfigError(f"{fp32.path} and {int8.path} are not the fp32 and the int8 graph of one model")
-    opened, absent = _candidates(fp32, int8, threads)
+    opened, absent = candidates(fp32, int8, threads)
     probe = probe_views(fp32.card)
     scores = {name: _scores(backend, probe) for name, backend in opened.items()}
     before = weather()
@@ -95,52 +92,6 @@ def run(
             for batch, times in timings.items()
         },
     }
-
-
-def _candidates(
-    fp32: Artefact, int8: Artefact, threads: int | None
-) -> tuple[dict[str, Backend], dict[str, str]]:
-    """Open backends by name, the baseline first, and why others are missing."""
-    opened: dict[str, Backend] = {}
-    absent: dict[str, str] = {}
-    with TemporaryDirectory() as folder:
-        kinds = {"fp32": fp32, "int8 Q/DQ": int8, "int8 dynamic": _dynamic(fp32, Path(folder))}
-        for kind, artefact in kinds.items():
-            for runtime in _RUNTIMES:
-                if (kind, runtime) == ("int8 dynamic", "openvino"):
-                    continue  # operators of onnxruntime
-                try:
-                    opened[f"{runtime} {kind}"] = open_backend(artefact, runtime, threads=threads)
-                except (ArtefactError, BackendError) as error:
-                    absent[f"{runtime} {kind}"] = str(error)
-    return opened, absent
-
-
-def _dynamic(fp32: Artefact, folder: Path) -> Artefact:
-    """The blocks' linear maps as onnxruntime's own tool quantises them: activations scaled at run time.
-
-    Weights of 7 bits, because those of 8 overflow without VNNI; embedding and head stay float32.
-    """
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    # onnxruntime's tool makes a MatMul of every Gemm first, under this name
-    names = [
-        f"{node.name}_MatMul"
-        for node in onnx.load(fp32.path).graph.node
-        if node.op_type == "Gemm" and node.name.startswith("blocks.")
-    ]
-    path = folder / "dynamic.onnx"
-    quantize_dynamic(
-        fp32.path,
-        path,
-        op_types_to_quantize=["MatMul"],
-        nodes_to_quantize=names,
-        per_channel=True,
-        reduce_range=True,
-        weight_type=QuantType.QInt8,
-    )
-    return Artefact.open(path)
 
 
 def _scores(backend: Backend, views: Views) -> Scores:

@@ -43,7 +43,7 @@ def few_views(monkeypatch):
 def test_all_candidates_are_timed_and_judged(pair, few_views):
     found = cpu_int8.run(*pair, threads=1, seconds=0.01, peak_seconds=0.01)
     names = {"onnxruntime fp32", "onnxruntime int8 Q/DQ", "onnxruntime int8 dynamic"}
-    others = {"openvino fp32", "openvino int8 Q/DQ"}
+    others = {"openvino fp32", "openvino int8 Q/DQ", "openvino int8 NNCF"}
     assert names <= set(found["candidates"])
     assert names | others == set(found["candidates"]) | set(found["absent"])
     baseline = found["candidates"]["onnxruntime fp32"]
