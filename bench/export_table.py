@@ -88,6 +88,7 @@ def table(model: str, *, seconds: float, threads: int | None = None) -> list[Row
 
 def _made(model: str, folder: Path, threads: int | None) -> Iterator[tuple[Row, Backend | None]]:
     """Each row without its times, and what runs it here."""
+    single = folder / "onnx-fp32.onnx"
     for target in TARGETS.values():
         for precision in target.precisions:
             row = Row(target.name, precision)
@@ -97,7 +98,9 @@ def _made(model: str, folder: Path, threads: int | None) -> Iterator[tuple[Row, 
             source = graph if graph.is_file() else model
             backend = None
             try:
-                done = convert(plan(source, target.name, output, recipe=Recipe(precision)), _silent)
+                original = single if single.is_file() else None  # made first, so only it is without one
+                planned = plan(source, target.name, output, recipe=Recipe(precision), reference=original)
+                done = convert(planned, _silent)
                 _take(row, done)
                 if target.suffix and not isinstance(done.built, str):
                     backend = open_backend(Artefact.open(output), target.backend, threads=threads)

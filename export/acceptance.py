@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import cycle
 from typing import Any
 
@@ -19,6 +19,7 @@ from crossiqa_edge.training.metrics import krcc, srcc
 
 Infer = Callable[[Views], Scores]  # uint8 (V, S, S, 3) -> float32 (V,), 0..100
 
+BITS = {"fp32": 32, "fp16": 16, "int8": 8}
 BATCHES = (1, 2, 5, 16)  # one, the least that is more than one, an odd one, and one for speed
 _WORST = 3
 
@@ -44,7 +45,7 @@ LIMITS = {
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """How near an export came to its float32 original.
+    """How near an export came to its float32 original, or to what it was compared with for want of that.
 
     Attributes:
         views: number of probe views.
@@ -54,6 +55,8 @@ class Acceptance:
         spread: standard deviation of the original's scores, in points; ranks mean little where it is small.
         limits: what was allowed.
         worst: the views that differ most, with their difference.
+        against: precision of the graph it was compared with: ``fp32``, or that of a source whose original
+            nobody knows.
     """
 
     views: int
@@ -65,6 +68,12 @@ class Acceptance:
     spread: float
     limits: Limits
     worst: tuple[tuple[str, float], ...] = ()
+    against: str = "fp32"
+
+    @property
+    def original(self) -> str:
+        """What it was compared with, in words."""
+        return "the float32 original" if self.against == "fp32" else f"the {self.against} source alone"
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -90,19 +99,27 @@ class Acceptance:
             f"{self.views} views: SRCC {self.srcc:.5f}, KRCC {self.krcc:.4f}, scores differ by at most "
             f"{self.max_difference:.2g} and by {self.mean_difference:.2g} on average, "
             f"{self.flipped_pairs:.2%} of pairs in another order"
+            + ("" if self.against == "fp32" else f"; against {self.original}")
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready, as the model card keeps it; figures that do not exist are None."""
+        """JSON-ready, as the model card keeps it; figures that do not exist are None.
+
+        ``reference_bits`` is 32 where it was compared with the float32 original. A card's acceptance holds
+        figures only, so that a text would make a file that earlier versions refuse.
+        """
         figures = {
             name: _rounded(getattr(self, name))
             for name in ("srcc", "krcc", "max_difference", "mean_difference", "flipped_pairs", "spread")
         }
         limits = {name: value for name, value in asdict(self.limits).items() if value is not None}
-        return {"passed": self.passed, "views": self.views, **figures, "limits": limits}
+        facts = {"passed": self.passed, "views": self.views, "reference_bits": BITS[self.against]}
+        return {**facts, **figures, "limits": limits}
 
 
-def accept(candidate: Infer, reference: Infer, card: ModelCard, limits: Limits) -> Acceptance:
+def accept(
+    candidate: Infer, reference: Infer, card: ModelCard, limits: Limits, *, against: str = "fp32"
+) -> Acceptance:
     """Compare two ways to score on ``probe_views``; whether it passed is for the caller to ask.
 
     Args:
@@ -110,16 +127,18 @@ def accept(candidate: Infer, reference: Infer, card: ModelCard, limits: Limits) 
         reference: the float32 original.
         card: gives size and sampling of the views.
         limits: what is allowed, usually ``LIMITS[precision]``.
+        against: precision of ``reference``, where that is not the original.
     """
     views = probe_views(card)
-    return compare(scores_of(candidate, views), scores_of(reference, views), limits, probe_names())
+    found = compare(scores_of(candidate, views), scores_of(reference, views), limits, probe_names())
+    return replace(found, against=against)
 
 
 def require(acceptance: Acceptance, name: str) -> None:
     """Raise ArtefactError, with every limit that does not hold, unless the export passed."""
     if not acceptance.passed:
         raise ArtefactError(
-            f"{name}: not accepted against the float32 original ({'; '.join(acceptance.failures)}); "
+            f"{name}: not accepted against {acceptance.original} ({'; '.join(acceptance.failures)}); "
             "nothing was written"
         )
 

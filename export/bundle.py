@@ -1,6 +1,8 @@
 """A bundle: one folder or archive with all that another device needs to score, and to prove that it does.
 
 model.onnx          the graph in its precision, with its card
+original.onnx       the float32 graph that it was made of, to verify it against; float32 has itself
+trtexec.onnx        the graph as TensorRT is given it, for other builders; only where that is another
 card.json           the card again, to be read by people
 requirements.txt    pinned packages, without torch
 python/             the light part of this package: the device needs no other installation of it
@@ -10,6 +12,8 @@ pictures/           made-up photographs, pristine and degraded
 kernels.pack        kernels compiled ahead of time, where a pack was given
 bundle.json         stored scores, tolerance, and the hash of every file
 README.md           what to run, in which order
+
+Every file is a regular one: a bundle has no links, and its scripts refuse one in place of its files.
 """
 
 from __future__ import annotations
@@ -21,17 +25,21 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import onnx
 from PIL import Image
 
-import crossiqa_edge
-from crossiqa_edge import weights
 from crossiqa_edge.atomic import atomic_write, write_text
 from crossiqa_edge.data.degradations import get
 from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.export.archives import SUFFIXES, write_archive
+from crossiqa_edge.export.attention_nodes import has_nodes
+from crossiqa_edge.export.bundle_package import copy_package
 from crossiqa_edge.export.bundle_readme import readme
 from crossiqa_edge.export.bundle_targets import DeviceKind
 from crossiqa_edge.export.folders import atomic_folder
+from crossiqa_edge.export.graph import OPSET
+from crossiqa_edge.export.original import shipped_original
+from crossiqa_edge.export.trt_graph import for_tensorrt
 from crossiqa_edge.imaging.testpattern import photo_like
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.scorer import Scorer
@@ -47,20 +55,30 @@ _PICTURE_SIDES = (256, 384)  # height, width: a small file, and every fragment l
 _PICTURES = {"pristine": None, "blur": "gaussian_blur", "jpeg": "jpeg", "noise": "white_noise"}
 _LEVEL = 4  # of five: visible, and not at the end of the scale
 
-_ROOMS = ("imaging", "report", "runtime", "video", "cli")
+MODEL, ORIGINAL, TRTEXEC = "model.onnx", "original.onnx", "trtexec.onnx"
 
 
-def make_bundle(source: Artefact, kind: DeviceKind, out: Path, *, kernels: Path | None = None) -> Path:
+def make_bundle(
+    source: Artefact,
+    kind: DeviceKind,
+    out: Path,
+    *,
+    original: Artefact | None = None,
+    kernels: Path | None = None,
+) -> Path:
     """Write the bundle ``out`` of an ONNX artefact: a folder, or an archive if its name says so.
 
     Args:
         source: an accepted artefact in the precision wanted.
         kind: the device it is for.
         out: what does not exist yet; ``.tar.gz`` and ``.zip`` make archives.
+        original: the float32 ONNX file that ``source`` was made of; None for the shipped one of the same
+            weights, if there is one.
         kernels: a pack of kernels compiled ahead of time for the same model.
 
     Raises:
-        ConfigError: ``source`` is no ONNX file, or the kernels are another model's.
+        ConfigError: ``source`` is no ONNX file or none that the device's TensorRT takes, or original or
+            kernels are another model's.
         ArtefactError: ``source`` or ``kernels`` is damaged.
         OutputError: ``out`` exists or cannot be written.
     """
@@ -68,16 +86,18 @@ def make_bundle(source: Artefact, kind: DeviceKind, out: Path, *, kernels: Path 
         raise ConfigError(f"{source.path}: a bundle is made of an ONNX file; run `crossiqa export` first")
     if source.card.precision not in TOLERANCE:
         raise ConfigError(f"{source.path}: precision {source.card.precision!r} is unknown; export it again")
+    _check_graph(source, kind)
+    original = shipped_original(source.card) if original is None else _checked(original, source)
     if kernels is not None:
         _check_kernels(kernels, source)
     if not out.name.endswith(SUFFIXES):
         with atomic_folder(out) as folder:
-            _fill(folder, source, kind, kernels)
+            _fill(folder, source, kind, original, kernels)
         return out
     with tempfile.TemporaryDirectory(prefix="crossiqa-bundle-") as scratch:
         folder = Path(scratch) / bundle_name(source, kind)
         folder.mkdir()
-        _fill(folder, source, kind, kernels)
+        _fill(folder, source, kind, original, kernels)
         write_archive(folder, out)
     return out
 
@@ -87,13 +107,23 @@ def bundle_name(source: Artefact, kind: DeviceKind) -> str:
     return f"{source.card.name}-{source.card.precision}-{kind.name}"
 
 
-def _fill(folder: Path, source: Artefact, kind: DeviceKind, kernels: Path | None) -> None:
-    with atomic_write(folder / "model.onnx") as stream:
-        stream.write(source.read())
+def _fill(
+    folder: Path, source: Artefact, kind: DeviceKind, original: Artefact | None, kernels: Path | None
+) -> None:
+    graph = source.read()
+    rewritten = for_tensorrt(graph)
+    _write(folder / MODEL, graph)
+    if rewritten != graph:
+        _write(folder / TRTEXEC, rewritten)
+    reference = MODEL if source.card.precision == "fp32" else None
+    if reference is None and original is not None:
+        reference = ORIGINAL
+        _write(folder / ORIGINAL, original.read())
     write_text(folder / "card.json", json.dumps(json.loads(source.card.to_json()), indent=2) + "\n")
     write_text(folder / "requirements.txt", "\n".join(kind.requirements) + "\n")
-    write_text(folder / "README.md", readme(source, kind, TOLERANCE[source.card.precision]))
-    _copy_package(folder / "python" / "crossiqa_edge")
+    page = readme(source, kind, TOLERANCE[source.card.precision], reference, rewritten=rewritten != graph)
+    write_text(folder / "README.md", page)
+    copy_package(folder / "python" / "crossiqa_edge")
     here = Path(__file__).parent
     shutil.copyfile(here / "device_build.py", folder / "build_engine.py")
     shutil.copyfile(here / "device_selftest.py", folder / "selftest.py")
@@ -103,19 +133,9 @@ def _fill(folder: Path, source: Artefact, kind: DeviceKind, kernels: Path | None
     _seal(folder, source, kind)
 
 
-def _copy_package(target: Path) -> None:
-    """The package's core modules, the light rooms, and what building an engine takes."""
-    home = Path(crossiqa_edge.__file__).parent
-    target.mkdir(parents=True)
-    for path in (*home.glob("*.py"), home / "py.typed"):
-        shutil.copyfile(path, target / path.name)
-    rooms = {room: home / room for room in _ROOMS}
-    rooms["export"] = Path(__file__).parent
-    for room, origin in rooms.items():
-        shutil.copytree(origin, target / room, ignore=shutil.ignore_patterns("__pycache__"))
-    names = Path(weights.__file__)  # the module that knows the shipped models, without the models
-    (target / "weights").mkdir()
-    shutil.copyfile(names, target / "weights" / names.name)
+def _write(path: Path, data: bytes) -> None:
+    with atomic_write(path) as stream:
+        stream.write(data)
 
 
 def _draw_pictures(folder: Path) -> None:
@@ -129,7 +149,7 @@ def _draw_pictures(folder: Path) -> None:
 
 def _seal(folder: Path, source: Artefact, kind: DeviceKind) -> None:
     """Score the pictures with what will be run, and write down scores and hashes."""
-    with Scorer.load(folder / "model.onnx", backend="onnxruntime") as scorer:
+    with Scorer.load(folder / MODEL, backend="onnxruntime") as scorer:
         scores = [
             {"picture": f"pictures/{path.name}", "score": round(scorer.score(path).value, 4)}
             for path in sorted((folder / "pictures").iterdir())
@@ -151,6 +171,32 @@ def _seal(folder: Path, source: Artefact, kind: DeviceKind) -> None:
         },
     }
     write_text(folder / "bundle.json", json.dumps(manifest, indent=2) + "\n")
+
+
+def _check_graph(source: Artefact, kind: DeviceKind) -> None:
+    """ConfigError for a graph that would be scored here and then not be built on the device."""
+    if (source.card.opset or 0) > OPSET:
+        raise ConfigError(
+            f"{source.path}: a graph of opset {source.card.opset}, whose Attention operator TensorRT "
+            f"({kind.tensorrt}) does not take; export it with --opset {OPSET}"
+        )
+    if has_nodes(onnx.load_from_string(source.read())):
+        raise ConfigError(
+            f"{source.path}: asks for the attention plugin, which is compiled with torch and Triton and does "
+            "not come along; export it without --plugin"
+        )
+
+
+def _checked(original: Artefact, source: Artefact) -> Artefact:
+    """``original``, ConfigError unless it is the float32 graph of the weights that ``source`` is of."""
+    card = original.card
+    found = (original.kind, card.precision, card.weights_sha256)
+    if found != ("onnx", "fp32", source.card.weights_sha256):
+        raise ConfigError(
+            f"{original.path}: {card.identity} in {card.precision} ({original.kind}) is not the float32 ONNX "
+            f"file of {source.card.identity}; give that with --reference"
+        )
+    return original
 
 
 def _check_kernels(path: Path, source: Artefact) -> None:

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from crossiqa_edge.errors import ConfigError
 
 # The newest releases that have wheels for the Python and processor of each target; torch is never needed.
+# onnx is for building engines, SciPy for `crossiqa verify`, which degrades pictures: the rest do the scoring.
 _PYTHON_310_ARM = (
     "numpy==2.2.6",
     "pillow==12.3.0",
@@ -16,6 +17,7 @@ _PYTHON_310_ARM = (
     "click==8.3.1",
     "rich==15.0.0",
     "onnx==1.21.0",
+    "scipy==1.15.3",
     "cuda-bindings==12.9.4",
 )
 _PYTHON_312 = (
@@ -26,6 +28,7 @@ _PYTHON_312 = (
     "click==8.5.1",
     "rich==15.0.0",
     "onnx==1.23.2",
+    "scipy==1.17.1",
 )
 
 

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from crossiqa_edge.card import ModelCard
-from crossiqa_edge.errors import BackendError, ConfigError, MissingDependencyError, OutputError
-from crossiqa_edge.export.acceptance import LIMITS, Acceptance, Infer, accept, require
+from crossiqa_edge.errors import ConfigError, MissingDependencyError, OutputError
+from crossiqa_edge.export.acceptance import Acceptance
 from crossiqa_edge.export.attention_nodes import with_nodes
+from crossiqa_edge.export.building import build_accepted
 from crossiqa_edge.export.calibration import scores
 from crossiqa_edge.export.graph import OPSET, OPSETS
 from crossiqa_edge.export.half import to_half
+from crossiqa_edge.export.original import named_original, open_original, shipped_original
 from crossiqa_edge.export.probe import calibration_views
 from crossiqa_edge.export.quantise import Calibration, Quantiser
 from crossiqa_edge.export.sensitivity import Search, search
 from crossiqa_edge.export.surgery import Surgery
 from crossiqa_edge.export.targets import Options, Progress, Target, check, target
 from crossiqa_edge.export.writing import write_accepted
-from crossiqa_edge.runtime import ort
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.scorer import locate
-from crossiqa_edge.runtime.select import open_backend
 
 try:
     import onnx
@@ -57,9 +56,17 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will be done; ``plan`` makes it, ``convert`` does it."""
+    """What will be done; ``plan`` makes it, ``convert`` does it.
+
+    Attributes:
+        source: what is exported.
+        original: the float32 model that all is compared with; None where a source in less precision has
+            none that is known, and is all there is to compare with.
+        target, recipe, options, output: as ``plan`` was given them.
+    """
 
     source: Artefact
+    original: Artefact | None
     target: Target
     recipe: Recipe
     options: Options
@@ -85,7 +92,8 @@ class Plan:
         if self.recipe.plugin:
             told.append("make attention a node for a plugin, accept it again")
         if self.target.builder:
-            told.append(f"build {self.target.title}, compare it where it can run")
+            with_what = "" if self.original else f" with the {self.source.card.precision} source alone"
+            told.append(f"build {self.target.title}, compare it{with_what} where it can run")
         return (*told, f"write {self.output}")
 
 
@@ -115,6 +123,7 @@ def plan(
     *,
     recipe: Recipe | None = None,
     options: Options | None = None,
+    reference: str | os.PathLike[str] | None = None,
 ) -> Plan:
     """Check everything that can be known before work starts.
 
@@ -124,9 +133,11 @@ def plan(
         output: the file or folder to make; None for a name made of the model's, precision and target.
         recipe: how the graph is made; None for float32.
         options: for the target's builder.
+        reference: the float32 model to compare with, a shipped name or a file; None for ``model`` itself
+            where it is float32, else for the shipped model of the same weights.
 
     Raises:
-        ArtefactError: no such model, or a damaged one.
+        ArtefactError: no such model, a damaged one, or a ``reference`` of other weights.
         ConfigError: a combination that makes no sense, with the nearest that does; or an output that exists
             as something else.
     """
@@ -145,39 +156,40 @@ def plan(
         raise ConfigError(f"{made}: this would overwrite the model; give another name with -o")
     if made.is_dir() or (made.exists() and not row.suffix):
         raise ConfigError(f"{made}: exists; give another name with -o, or remove it")
-    return Plan(source, row, recipe, options, made)
+    return Plan(source, _original(source, reference), row, recipe, options, made)
 
 
 def convert(plan: Plan, progress: Progress) -> Outcome:
     """Make what ``plan`` says. Everything is made beside the output, and takes its name once accepted.
 
     Raises:
-        ArtefactError: not accepted; nothing is left.
+        ArtefactError: not accepted; nothing is left, in the cache of engines neither.
         BackendError: the target's builder failed.
         MissingDependencyError: an optional library is absent.
         OutputError: the output's folder is missing or not writable.
     """
     with _workplace(plan.output) as place:
         single, acceptance = _single(plan, place, progress)
-        reference = ort.open_backend(single, reason="the original").infer
+        # of weights that were just written as a graph, the graph: it was accepted, and scores faster
+        original = single if plan.original is None or plan.original == plan.source else plan.original
+        against, reference = original.card.precision, open_original(original).infer
         graph, found = single, None
         if plan.recipe.precision != single.card.precision:
             model, card, found = _in_precision(plan.recipe, single, progress)
             progress("comparing")
             graph, acceptance = write_accepted(model, card, reference, place / "graph.onnx")
         if plan.recipe.plugin:
-            model = with_nodes(onnx.load_from_string(graph.read()))
-            graph, acceptance = write_accepted(model, graph.card, reference, place / "plugin.onnx")
+            model, path = with_nodes(onnx.load_from_string(graph.read())), place / "plugin.onnx"
+            graph, acceptance = write_accepted(model, graph.card, reference, path, against=against)
         if not plan.target.builder:
             return Outcome(plan.output, _moved(graph, plan.output), acceptance, None, found)
-        built = _builder(plan.target)(graph, place / plan.output.name, plan.options, progress)
-        progress("comparing")
-        verdict = _compared(plan, built, reference)
-        if isinstance(verdict, Acceptance):
-            require(verdict, f"{graph.card.name} for {plan.target.name}")
+        made = place / plan.output.name
+        verdict = build_accepted(
+            *(graph, plan.target, made, plan.options, progress), reference=reference, against=against
+        )
         if plan.target.keeps_graph and graph.path.parent == place:
             graph = _moved(graph, plan.graph_output)
-        (place / plan.output.name).replace(plan.output)
+        made.replace(plan.output)
         return Outcome(plan.output, graph, acceptance, verdict, found)
 
 
@@ -203,6 +215,12 @@ def _source(path: Path, row: Target, recipe: Recipe) -> Artefact:
     return Artefact.open(weights)
 
 
+def _original(source: Artefact, reference: str | os.PathLike[str] | None) -> Artefact | None:
+    if reference is not None:
+        return named_original(reference, source)
+    return source if source.card.precision == "fp32" else shipped_original(source.card)
+
+
 def _default(model: Path, row: Target, precision: str) -> Path:
     """Beside the user's file, or in the current folder for a shipped model."""
     stem = model.stem + ("" if precision == "fp32" or model.stem.endswith(precision) else f"-{precision}")
@@ -210,7 +228,7 @@ def _default(model: Path, row: Target, precision: str) -> Path:
 
 
 def _single(plan: Plan, place: Path, progress: Progress) -> tuple[Artefact, Acceptance | None]:
-    """The graph that all else must be near to: float32, or a source that is in its precision already."""
+    """The graph to start from: a float32 one, or a source that is in the precision wanted already."""
     if plan.source.kind == "onnx":
         return plan.source, None
     from crossiqa_edge.export.onnx import export_onnx  # first: it says which extra is missing
@@ -240,25 +258,6 @@ def _in_precision(
     if found is not None:
         facts["search"] = found.to_dict()
     return quantiser.quantised(layers), replace(card, quantisation=facts), found
-
-
-def _builder(row: Target) -> Callable[[Artefact, Path, Options, Progress], Path]:
-    module, function = row.builder.split(":")
-    builder: Callable[[Artefact, Path, Options, Progress], Path] = getattr(import_module(module), function)
-    return builder
-
-
-def _compared(plan: Plan, built: Path, reference: Infer) -> Acceptance | str:
-    """What was built against the original, or why it cannot run here."""
-    try:
-        backend = open_backend(Artefact.open(built), plan.target.backend)
-    except BackendError as error:
-        return str(error).removeprefix(f"{built}: ")  # a name that it has only until it is moved
-    limits = LIMITS[plan.target.single if plan.recipe.precision == "fp32" else plan.recipe.precision]
-    try:
-        return accept(backend.infer, reference, plan.source.card, limits)
-    finally:
-        backend.close()
 
 
 @contextmanager

@@ -31,12 +31,18 @@ def main() -> int:
     parser.add_argument("--workspace", type=int, help="most memory of the builder in MiB")
     parser.add_argument("--dla", type=int, help="number of the accelerator to use instead of the GPU")
     given = parser.parse_args()
+    model = HERE / "model.onnx"
+    if model.is_symlink():
+        print(
+            "build_engine: model.onnx is a link, which no bundle has; get the bundle again", file=sys.stderr
+        )
+        return 2
     try:
         options = Options(
             opt_batch=given.opt_batch, max_batch=given.max_batch, workspace=given.workspace, dla=given.dla
         )
         with tempfile.TemporaryDirectory() as folder:  # the one in the cache is the one that is used
-            build(Artefact.open(HERE / "model.onnx"), Path(folder) / "model.engine", options, _say)
+            build(Artefact.open(model), Path(folder) / "model.engine", options, _say)
     except CrossIQAError as error:
         print(f"build_engine: {error}", file=sys.stderr)
         return 2

@@ -31,7 +31,7 @@ def main() -> int:
     damaged = _damaged(bundle["files"])
     if damaged:
         names = ", ".join(damaged)
-        print(f"selftest: changed since the bundle was made, or missing: {names}", file=sys.stderr)
+        print(f"selftest: changed since the bundle was made, missing, or a link: {names}", file=sys.stderr)
         return 2
     try:
         with Scorer.load(HERE / "model.onnx", backend=backend) as scorer:
@@ -55,11 +55,12 @@ def _compare(scorer: Any, picture: dict[str, Any]) -> float:
 
 
 def _damaged(hashes: dict[str, str]) -> list[str]:
-    """Names of the files whose SHA-256 is not the stored one."""
+    """Names of the files whose SHA-256 is not the stored one, or that a link on the way leads elsewhere."""
     found = []
     for name, expected in hashes.items():
         path = HERE / name
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+        regular = path.resolve() == path and path.is_file()
+        if not regular or hashlib.sha256(path.read_bytes()).hexdigest() != expected:
             found.append(name)
     return found
 

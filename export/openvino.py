@@ -7,11 +7,14 @@ insert. So there is one calibration, one acceptance and one set of int8 weights 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from crossiqa_edge.atomic import atomic_write
-from crossiqa_edge.card import CARD_KEY
+from crossiqa_edge.card import CARD_KEY, ModelCard
 from crossiqa_edge.errors import ArtefactError, MissingDependencyError
 from crossiqa_edge.export.targets import Options, Progress
 from crossiqa_edge.runtime import irfile
@@ -38,13 +41,26 @@ def build(source: Artefact, out: Path, options: Options, progress: Progress) -> 
         except RuntimeError as error:
             told = " ".join(str(error).split())[:300]
             raise ArtefactError(f"{source.path}: OpenVINO does not accept this graph: {told}") from error
-        model.set_rt_info(source.card.to_json(), [CARD_KEY])
-        stream.write(_serialised(model))
+        stream.write(_serialised(model, replace(source.card, acceptance={})))
     return out
 
 
-def _serialised(model: openvino.Model) -> bytes:
-    """OpenVINO writes to files only."""
+def record(built: Path, acceptance: Mapping[str, Any]) -> None:
+    """Put the verdict on the file ``built`` into its card.
+
+    Raises:
+        ArtefactError: it is no file that ``build`` made.
+        OutputError: it cannot be written.
+    """
+    artefact = Artefact.open(built)
+    model = openvino.Core().read_model(*irfile.unpack(artefact.read(), str(built)))
+    with atomic_write(built) as stream:
+        stream.write(_serialised(model, replace(artefact.card, acceptance=acceptance)))
+
+
+def _serialised(model: openvino.Model, card: ModelCard) -> bytes:
+    """The file of ``model`` with ``card``; OpenVINO writes to files only."""
+    model.set_rt_info(card.to_json(), [CARD_KEY])
     with TemporaryDirectory() as folder:
         graph, weights = Path(folder, irfile.GRAPH), Path(folder, irfile.WEIGHTS)
         openvino.save_model(model, graph, compress_to_fp16=False)

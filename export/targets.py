@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Protocol
 
-from crossiqa_edge.errors import ConfigError
+from crossiqa_edge.errors import BackendError, ConfigError
+from crossiqa_edge.runtime import devices
 
 PRECISIONS = ("fp32", "fp16", "int8")
 
@@ -164,10 +165,11 @@ def target(name: str) -> Target:
 
 
 def check(target: Target, precision: str, options: Options) -> None:
-    """Refuse what makes no sense, before any work.
+    """Refuse what makes no sense, or cannot be done on this machine, before any work.
 
     Raises:
         ConfigError: with the nearest combination that does make sense.
+        BackendError: the target's builder, or the GPU that it needs, is not here.
     """
     if precision not in PRECISIONS:
         near = get_close_matches(precision, PRECISIONS, n=1)
@@ -185,3 +187,24 @@ def check(target: Target, precision: str, options: Options) -> None:
             raise ConfigError(f"--to {target.name} has no use for --{name.replace('_', '-')}; {takers} has")
     if options.dla is not None and precision == "fp32":
         raise ConfigError("--dla: the accelerator computes in fp16 and int8 only; use --precision fp16")
+    if target.name in devices.RUNTIMES:
+        _check_machine(target, precision, options)
+
+
+def _check_machine(target: Target, precision: str, options: Options) -> None:
+    """What the builders of engines would say after minutes of work on the graph."""
+    from crossiqa_edge.export.trt_builder import capabilities_of  # which stands on this module
+
+    devices.installed_version(target.name)
+    if target.name == "tensorrt-rtx":
+        capabilities_of(options, precision)
+        if options.strip_weights and devices.device() is None:
+            raise ConfigError(
+                "--strip-weights: TensorRT for RTX strips them only where there is a GPU, and there is none; "
+                "leave it out"
+            )
+    elif devices.device() is None:
+        raise BackendError(
+            "TensorRT builds for the GPU at hand, and there is none; --to tensorrt-rtx builds without one, "
+            "`crossiqa bundle` prepares the build for another machine"
+        )

@@ -1,7 +1,8 @@
 """The targets ``tensorrt`` and ``tensorrt-rtx``: from an accepted ONNX artefact to an engine file.
 
 The engine is built in this machine's cache, or found there, and copied to where it was asked for: the
-copy can be archived or compared, the cache is what the backends look into.
+copy can be archived or compared, the cache is what the backends look into. An engine that is refused
+leaves the cache again.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from crossiqa_edge.atomic import atomic_write
 from crossiqa_edge.errors import BackendError
@@ -20,7 +23,7 @@ from crossiqa_edge.export.trt_builder import Plan, capabilities_of, compile_plan
 from crossiqa_edge.export.trt_layers import count
 from crossiqa_edge.runtime import devices, engine_cache
 from crossiqa_edge.runtime.artefact import Artefact
-from crossiqa_edge.runtime.engine_file import EngineHeader, EngineKey, pack
+from crossiqa_edge.runtime.engine_file import EngineHeader, EngineKey, pack, read_engine
 from crossiqa_edge.version import __version__
 
 
@@ -52,6 +55,30 @@ def build_rtx(source: Artefact, out: Path, options: Options, progress: Progress)
     capabilities = capabilities_of(options, source.card.precision)
     options = replace(options, compute_capabilities=capabilities)
     return _build("tensorrt-rtx", source, out, options, capabilities, progress)
+
+
+def record(built: Path, acceptance: Mapping[str, Any]) -> None:
+    """Put the verdict on the engine file ``built`` into its card, and into that of the one in the cache.
+
+    Raises:
+        ArtefactError: it is not an engine that was built here.
+        OutputError: it or the cache cannot be written.
+    """
+    header, plan = read_engine(built)
+    data = pack(replace(header, card=replace(header.card, acceptance=acceptance)), plan)
+    _write(built, data)
+    engine_cache.keep(header.key, data)
+
+
+def discard(built: Path) -> None:
+    """Take the engine of which ``built`` is the copy out of the cache: it was refused.
+
+    Raises:
+        ArtefactError: ``built`` is not an engine that was built here.
+        OutputError: the cache is not writable.
+    """
+    header, _ = read_engine(built)
+    engine_cache.forget(header.key, header.plan_sha256)
 
 
 def engine_key(runtime: str, source: Artefact, options: Options, capabilities: tuple[int, ...]) -> EngineKey:
@@ -94,16 +121,20 @@ def _build(
         return pack(_header(key, source, options, plan), plan.data)
 
     cached = engine_cache.obtain(key, packed, waiting=lambda: progress("waiting for another build"))
-    with atomic_write(out) as stream:
-        os.fchmod(stream.fileno(), 0o600)
-        stream.write(cached.read_bytes())
+    _write(out, cached.read_bytes())
     return out
+
+
+def _write(path: Path, data: bytes) -> None:
+    with atomic_write(path) as stream:
+        os.fchmod(stream.fileno(), 0o600)
+        stream.write(data)
 
 
 def _header(key: EngineKey, source: Artefact, options: Options, plan: Plan) -> EngineHeader:
     return EngineHeader(
         key=key,
-        card=source.card,
+        card=replace(source.card, acceptance={}),  # that verdict is the graph's; `record` adds the engine's
         plan_sha256=hashlib.sha256(plan.data).hexdigest(),
         plan_size=len(plan.data),
         stripped=options.strip_weights,

@@ -12,11 +12,16 @@ documentation and checked against its message types; not run on a server.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from crossiqa_edge.atomic import atomic_write, write_text
+from crossiqa_edge.card import ModelCard
 from crossiqa_edge.export.folders import atomic_folder
 from crossiqa_edge.export.targets import Options, Progress
+from crossiqa_edge.export.writing import with_card
 from crossiqa_edge.runtime.artefact import Artefact
 
 # How long a request may wait for company: a small part of what the inference takes on a server's GPU.
@@ -66,11 +71,26 @@ def build(source: Artefact, out: Path, options: Options, progress: Progress) -> 
     with atomic_folder(out) as folder:
         version = folder / name / "1"
         version.mkdir(parents=True)
-        with atomic_write(version / "model.onnx") as stream:
-            stream.write(source.read())
         write_text(folder / name / "config.pbtxt", config(source, options))
-        write_text(folder / name / "card.json", source.card.to_json())
+        _write(source.read(), replace(source.card, acceptance={}), version / "model.onnx")
     return out / name / "1" / "model.onnx"
+
+
+def record(built: Path, acceptance: Mapping[str, Any]) -> None:
+    """Put the verdict on the graph ``built`` into its card, and into the one beside it.
+
+    Raises:
+        ArtefactError: it is no graph of ours.
+        OutputError: it cannot be written.
+    """
+    artefact = Artefact.open(built)
+    _write(artefact.read(), replace(artefact.card, acceptance=acceptance), built)
+
+
+def _write(graph: bytes, card: ModelCard, path: Path) -> None:
+    with atomic_write(path) as stream:
+        stream.write(with_card(graph, card))
+    write_text(path.parents[1] / "card.json", card.to_json())
 
 
 def model_name(source: Artefact) -> str:

@@ -19,9 +19,11 @@ except ImportError as error:
 
 
 def write_accepted(
-    graph: onnx.ModelProto, card: ModelCard, reference: Infer, path: Path
+    graph: onnx.ModelProto, card: ModelCard, reference: Infer, path: Path, *, against: str = "fp32"
 ) -> tuple[Artefact, Acceptance]:
     """Write ``graph`` with ``card`` once onnxruntime's scores are near enough to those of ``reference``.
+
+    ``against`` is the precision of ``reference``, where that is not the float32 original.
 
     Raises:
         ArtefactError: the graph is not sound, or not accepted; nothing is left at ``path``.
@@ -30,10 +32,18 @@ def write_accepted(
     with atomic_write(path) as stream:  # opened first: a folder that is not writable should not cost minutes
         data = _serialised(graph, card)
         backend = OrtBackend(Artefact.parse(data, path), data, threads=None, reason="acceptance")
-        acceptance = accept(backend.infer, reference, card, LIMITS[card.precision])
+        acceptance = accept(backend.infer, reference, card, LIMITS[card.precision], against=against)
         require(acceptance, f"{card.name} {card.precision}")
         stream.write(_serialised(graph, replace(card, acceptance=acceptance.to_dict())))
     return Artefact.open(path), acceptance
+
+
+def with_card(data: bytes, card: ModelCard) -> bytes:
+    """The ONNX file ``data`` with ``card`` instead of the one it has."""
+    graph = onnx.load_from_string(data)
+    onnx.helper.set_model_props(graph, {CARD_KEY: card.to_json()})
+    changed: bytes = graph.SerializeToString()
+    return changed
 
 
 def _serialised(graph: onnx.ModelProto, card: ModelCard) -> bytes:

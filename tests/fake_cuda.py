@@ -1,7 +1,8 @@
 """A CUDA device made of ordinary memory, on which nothing happens before somebody waits for it.
 
-Work is queued and done only when an event or stream is waited for, as late as real hardware may: reading
-a result too early, or filling a buffer that is still to be copied, gives wrong numbers here too.
+Work is queued, stream by stream, and done only when an event or stream is waited for, as late as real
+hardware may: reading a result too early, or filling a buffer that is still to be copied, gives wrong numbers
+here too, and so does computing on what another stream has not copied yet.
 """
 
 import ctypes
@@ -15,8 +16,9 @@ from crossiqa_edge.errors import BackendError
 class FakeCuda:
     def __init__(self):
         self.buffers = []  # keeps every buffer alive
-        self.queue = []  # of (event recorded, or None; work)
-        self.pending = set()  # events recorded that have not happened
+        self.queues = {}  # stream -> its (event recorded, or None; work)
+        self.pending = {}  # events recorded that have not happened -> their stream
+        self.done = []  # (stream, what), in the order in which it happened
         self.graphs = []
         self.capturing = None
         self.launches = 0
@@ -26,7 +28,9 @@ class FakeCuda:
         self.failing = False
 
     def stream(self):
-        return 7
+        made = 7 + len(self.queues)
+        self.queues[made] = []
+        return made
 
     def event(self):
         self.buffers.append(object())
@@ -45,31 +49,33 @@ class FakeCuda:
         return 1_000_000 - self.used, 1_000_000
 
     def copy(self, target, source, size, stream):
-        assert stream == 7
+        assert stream in self.queues
         if self.failing:
             raise BackendError("CUDA: cudaMemcpyAsync failed")
-        self.enqueue(lambda: ctypes.memmove(target, source, size))
+        self.enqueue(lambda: ctypes.memmove(target, source, size), stream, what="copy")
 
-    def enqueue(self, work, event=None):
-        (self.queue if self.capturing is None else self.capturing).append((event, work))
+    def enqueue(self, work, stream, event=None, what="event"):
+        queue = self.queues.setdefault(stream, []) if self.capturing is None else self.capturing
+        queue.append((event, work, what))
 
     def record(self, event, stream):
-        self.pending.add(event)
-        self.enqueue(lambda: None, event)
+        self.pending[event] = stream
+        self.enqueue(lambda: None, stream, event)
 
     def wait(self, event):
         while event in self.pending:
-            self.step()
+            self.step(self.pending[event])
 
     def synchronise(self, stream):
         self.synchronised.append(stream)
-        while self.queue:
-            self.step()
+        while self.queues.get(stream):
+            self.step(stream)
 
-    def step(self):
-        recorded, work = self.queue.pop(0)
+    def step(self, stream):
+        recorded, work, what = self.queues[stream].pop(0)
         work()
-        self.pending.discard(recorded)
+        self.done.append((stream, what))
+        self.pending.pop(recorded, None)
 
     def capture(self, stream, work):
         self.capturing = []
@@ -80,7 +86,7 @@ class FakeCuda:
 
     def launch(self, graph, stream):
         self.launches += 1
-        self.queue.extend(self.graphs[graph])
+        self.queues[stream].extend(self.graphs[graph])
 
     def close(self):
         self.closed = True
@@ -101,7 +107,7 @@ class MeanContext:
             result = (pixels.reshape(batch, -1).mean(1) / 2.55).astype(np.float32)
             ctypes.memmove(scores, result.ctypes.data, result.nbytes)
 
-        self.cuda.enqueue(work)
+        self.cuda.enqueue(work, stream, what="compute")
 
 
 def on_device(array, **changes):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -33,6 +34,12 @@ TARGETS = ("jetson-orin", "jetson-thor", "server")
     help="Export to this precision first, as crossiqa export does.  [default: as MODEL is]",
 )
 @click.option(
+    "--reference",
+    metavar="NAME|FILE",
+    help="The float32 ONNX file that MODEL was made of, to verify it against on the device.  "
+    "[default: the one exported from, else the shipped model of the same weights]",
+)
+@click.option(
     "--kernels",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
@@ -46,23 +53,35 @@ TARGETS = ("jetson-orin", "jetson-thor", "server")
     help="What to write; must not exist.  [default: a folder named after model and target]",
 )
 def command(
-    model: str, target: str, precision: str | None, kernels: Path | None, output: Path | None
+    model: str,
+    target: str,
+    precision: str | None,
+    reference: str | None,
+    kernels: Path | None,
+    output: Path | None,
 ) -> None:
     """Pack MODEL with what a device needs to run it and to prove that it does.
 
     MODEL is a shipped model (see: crossiqa models), an .onnx file that crossiqa export made, or, with
     --precision, trained weights (.safetensors). The bundle holds the graph, its card, the light part of
     this package, pinned requirements without torch, a script that builds the TensorRT engine on the
-    device, and a self-test that scores pictures and compares with the scores stored here.
+    device, a self-test that scores pictures and compares with the scores stored here, and the float32
+    graph for `crossiqa verify`.
     """
+    from crossiqa_edge.runtime.artefact import Artefact
+    from crossiqa_edge.runtime.scorer import locate
+
     try:
         from crossiqa_edge.export.bundle import bundle_name, make_bundle
         from crossiqa_edge.export.bundle_targets import device_kind
     except ImportError as error:
         raise MissingDependencyError("making a bundle", "export") from error
     kind = device_kind(target)
-    with _in_precision(model, precision) as source:
-        made = make_bundle(source, kind, output or Path(bundle_name(source, kind)), kernels=kernels)
+    with _in_precision(model, precision) as (source, original):
+        if reference is not None:
+            original = Artefact.open(locate(reference))
+        named = output or Path(bundle_name(source, kind))
+        made = make_bundle(source, kind, named, original=original, kernels=kernels)
     click.echo(f"{made}  ({source.card.identity}, {source.card.precision}, for {kind.title})")
     click.echo(f"  made for  {kind.software}; TensorRT {kind.tensorrt}")
     click.echo("next, on the device, in the unpacked folder:")
@@ -77,14 +96,17 @@ def command(
 
 
 @contextmanager
-def _in_precision(model: str, precision: str | None) -> Iterator[Artefact]:
-    """The artefact ``model``, or an accepted export of it in ``precision``, which is gone afterwards."""
+def _in_precision(model: str, precision: str | None) -> Iterator[tuple[Artefact, Artefact | None]]:
+    """The artefact ``model``, or an accepted export of it in ``precision``, which is gone afterwards.
+
+    With it comes the float32 graph that it was exported from, None where it was not.
+    """
     from crossiqa_edge.runtime.artefact import Artefact
     from crossiqa_edge.runtime.scorer import locate
 
     source = Artefact.open(locate(model))
     if precision is None or (source.kind == "onnx" and source.card.precision == precision):
-        yield source
+        yield source, None
         return
     from crossiqa_edge.cli.export import progress_bar
     from crossiqa_edge.export.conversion import Recipe, convert, plan
@@ -92,5 +114,10 @@ def _in_precision(model: str, precision: str | None) -> Iterator[Artefact]:
     with TemporaryDirectory(prefix="crossiqa-bundle-") as folder:
         planned = plan(model, "onnx", Path(folder) / "model.onnx", recipe=Recipe(precision))
         with progress_bar() as progress:
-            graph = convert(planned, progress).graph
-        yield graph
+            if planned.source.kind == "onnx" or precision == "fp32":
+                graph, original = convert(planned, progress).graph, planned.source
+            else:  # in two steps, for the float32 graph between them
+                single = Path(folder) / "original.onnx"
+                original = convert(plan(planned.source.path, "onnx", single), progress).graph
+                graph = convert(replace(planned, source=original, original=original), progress).graph
+        yield graph, None if precision == "fp32" else original

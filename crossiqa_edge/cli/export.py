@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from crossiqa_edge.cli.console import complain
+from crossiqa_edge.export.original import shipped_original
 from crossiqa_edge.export.targets import PRECISIONS, TARGETS, Options, Progress
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from crossiqa_edge.export.sensitivity import Search
 
 _OPTIONS = Options()  # for their defaults
+_VERIFY = "crossiqa verify"
 
 
 @click.command()
@@ -32,6 +35,11 @@ _OPTIONS = Options()  # for their defaults
     type=click.Path(path_type=Path),
     metavar="PATH",
     help="The file or folder to make.  [default: named after model and precision, beside a model file]",
+)
+@click.option(
+    "--reference",
+    metavar="NAME|FILE",
+    help="The float32 model to compare with.  [default: the model, or the shipped one of its weights]",
 )
 @click.option(
     "--opset", type=int, default=18, show_default=True, help="18 is read by most; 23 has Attention."
@@ -83,6 +91,7 @@ def command(
     to: str,
     precision: str,
     output: Path | None,
+    reference: str | None,
     opset: int,
     calibration: str,
     smoothing: float,
@@ -98,9 +107,17 @@ def command(
     """
     from crossiqa_edge.export.conversion import Recipe, convert, plan  # first: it says which extra is missing
     from crossiqa_edge.export.quantise import Calibration
+    from crossiqa_edge.export.refusals import refuse
 
     recipe = Recipe(precision, opset, Calibration(calibration, smoothing), search, plugin)
-    planned = plan(model, to, output, recipe=recipe, options=Options(**built))
+    planned = plan(model, to, output, recipe=recipe, options=Options(**built), reference=reference)
+    refuse(planned)
+    if planned.original is None:
+        card = planned.source.card
+        complain(
+            f"{planned.source.path}: no float32 original of {card.identity} is known, so what is made is "
+            f"compared with this {card.precision} file alone; name the original with --reference"
+        )
     if dry_run:
         for number, step in enumerate(planned.steps, 1):
             click.echo(f"{number}. {step}")
@@ -125,7 +142,15 @@ def _print(plan: Plan, outcome: Outcome) -> None:
         click.echo(f"  sha256    {outcome.graph.sha256}")
     for line in plan.target.next:
         names = {"out": outcome.path, "graph": outcome.graph.path}
-        click.echo("next: " + line.format(**{key: shlex.quote(str(path)) for key, path in names.items()}))
+        told = line.format(**{key: shlex.quote(str(path)) for key, path in names.items()})
+        click.echo(f"next: {told}{_reference(plan) if line.startswith(_VERIFY) else ''}")
+
+
+def _reference(plan: Plan) -> str:
+    """The option without which ``verify`` does not find the original of weights of somebody's own."""
+    if shipped_original(plan.source.card) is not None:
+        return ""
+    return f" --reference {shlex.quote(str(plan.original.path)) if plan.original else 'ORIGINAL'}"
 
 
 def _print_table(search: Search) -> None:

@@ -26,6 +26,7 @@ from crossiqa_edge.imaging.decode import MAX_PIXELS
 from crossiqa_edge.imaging.gather import Entry, gather
 from crossiqa_edge.report.result import ClipResult, Result
 from crossiqa_edge.runtime.scorer import Scorer
+from crossiqa_edge.runtime.select import AUTO
 from crossiqa_edge.video.policy import Policy
 from crossiqa_edge.video.pooling import Pooling
 
@@ -135,8 +136,10 @@ def command(
         settings = ClipSettings(replace(policy, batch=batch), live, pooling, hardware)
         writer = writer_for(form, entries)
         outcomes = score_all(scorer, entries, batch, settings, writer, ordered=sort == "score")
-        if timings:
+        scored = any(outcome.value is not None for outcome in outcomes)
+        if timings or (backend == AUTO and scored):  # where nothing was scored, the errors say all
             complain(f"{scorer.backend.describe}: {scorer.backend.reason}")
+        if timings:
             print_timings(outcomes, loaded - start, perf_counter() - loaded)
         if report is not None:
             report_on(outcomes, report, scorer)

@@ -6,9 +6,9 @@ import json
 
 import click
 
-from crossiqa_edge import weights
 from crossiqa_edge.cli.console import complain
 from crossiqa_edge.errors import ArtefactError, MissingDependencyError
+from crossiqa_edge.export.original import named_original, open_original, shipped_original
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.scorer import locate
 from crossiqa_edge.runtime.select import AUTO, BACKENDS, open_backend
@@ -19,14 +19,14 @@ from crossiqa_edge.runtime.select import AUTO, BACKENDS, open_backend
 @click.option(
     "--reference",
     metavar="NAME|FILE",
-    help="The float32 ONNX file to compare with.  [default: the shipped model of the same weights]",
+    help="The float32 ONNX file or weights to compare with.  [default: the shipped model of its weights]",
 )
 @click.option(
     "--backend",
     type=click.Choice([AUTO, *BACKENDS]),
     default=AUTO,
     show_default=True,
-    help="What runs the artefact; the original is run by onnxruntime.",
+    help="What runs the artefact; the original is run by onnxruntime, bare weights by torch.",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of one inference.  [default: all]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -37,20 +37,13 @@ def command(model: str, reference: str | None, backend: str, threads: int | None
     hold.
     """
     artefact = Artefact.open(locate(model))
-    original = Artefact.open(locate(reference)) if reference else _shipped(artefact)
-    if original.card.precision != "fp32":
-        raise ArtefactError(f"{original.path}: {original.card.precision}; --reference takes a float32 graph")
-    if original.card.weights_sha256 != artefact.card.weights_sha256:
-        raise ArtefactError(
-            f"{original.path}: holds {original.card.identity}, but {artefact.path} was made of "
-            f"{artefact.card.identity}; give the original with --reference"
-        )
+    original = named_original(reference, artefact) if reference else _shipped(artefact)
     try:
         from crossiqa_edge.export.acceptance import LIMITS, accept
     except ImportError as error:  # SciPy, which degrades the views
         raise MissingDependencyError("degrading pictures to verify on", "export") from error
 
-    expected = open_backend(original, "onnxruntime", threads=threads)
+    expected = open_original(original, threads)
     candidate = open_backend(artefact, backend, threads=threads)
     precision = artefact.card.precision
     on_gpu = candidate.device != "cpu" and precision == "fp32"  # where factors may be rounded to ten bits
@@ -71,11 +64,10 @@ def command(model: str, reference: str | None, backend: str, threads: int | None
 
 def _shipped(artefact: Artefact) -> Artefact:
     """The shipped float32 graph of the same weights."""
-    for name in weights.available():
-        shipped = Artefact.open(weights.find(name))
-        if shipped.card.weights_sha256 == artefact.card.weights_sha256 and shipped.card.precision == "fp32":
-            return shipped
+    shipped = shipped_original(artefact.card)
+    if shipped is not None:
+        return shipped
     raise ArtefactError(
         f"{artefact.path}: no shipped model has its weights ({artefact.card.identity}); "
-        "give the float32 graph it was made from with --reference"
+        "give the float32 graph or the weights it was made from with --reference"
     )

@@ -15,6 +15,7 @@ from crossiqa_edge.imaging.gather import Entry
 from crossiqa_edge.imaging.sampling import SAMPLINGS
 from crossiqa_edge.report.records import JsonLinesWriter
 from crossiqa_edge.runtime.scorer import Scorer
+from crossiqa_edge.runtime.select import AUTO
 from crossiqa_edge.video.pipeline import Stream, stream
 from crossiqa_edge.video.policy import Policy
 from crossiqa_edge.video.results import FrameScore, GapEvent
@@ -76,6 +77,8 @@ def command(
         ) as scorer,
     ):
         opened = open_source(source, start=policy.start, hardware=hardware, patience=patience)
+        if backend == AUTO:  # now, and not at the end as `score` does: a stream may have none
+            complain(f"{scorer.backend.describe}: {scorer.backend.reason}")
         running = stream(scorer, opened, in_mode(policy, live, opened.facts))
         with (
             closing(running),

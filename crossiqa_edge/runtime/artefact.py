@@ -44,6 +44,10 @@ class Artefact:
     def open(cls, path: str | os.PathLike[str]) -> Artefact:
         """Read and check the model file at ``path``.
 
+        The name may be a link, as caches of models have them: whoever names a file could as well name what
+        the link leads to. What a file's content names is never followed, and an engine, which is native code,
+        is not read through a link.
+
         Raises:
             ArtefactError: missing, unreadable, damaged, hostile, of unknown kind, or without a card.
         """

@@ -101,13 +101,39 @@ def obtain(
         Exception: whatever ``build`` raises; nothing is left behind.
     """
     folder = private_folder(cache_folder() if folder is None else folder)
-    path = folder / f"{key.digest}{SUFFIX}"
+    path = _path(key, folder)
     with _only_builder(folder, waiting):
         if _is_sound(path, key):
             return path
         data = build()
         _write_private(path, data)
     return path
+
+
+def keep(key: EngineKey, data: bytes, folder: Path | None = None) -> Path:
+    """Put ``data``, the engine file of ``key``, into the cache in place of what may be there; its path.
+
+    Raises:
+        OutputError: the folder is not writable, or others may enter it.
+    """
+    path = _path(key, private_folder(cache_folder() if folder is None else folder))
+    _write_private(path, data)
+    return path
+
+
+def forget(key: EngineKey, plan_sha256: str, folder: Path | None = None) -> None:
+    """Remove the engine of ``key`` if it still holds the plan with ``plan_sha256``, or is of no use at all.
+
+    Another plan under the same key was built since, by somebody who will judge it.
+
+    Raises:
+        OutputError: the folder is not writable.
+    """
+    path = _path(key, cache_folder() if folder is None else folder)
+    if path.exists():
+        entry = _entry(path, path.stat().st_size)
+        if entry.header is None or entry.header.plan_sha256 == plan_sha256:
+            remove(entry)
 
 
 def differences(key: EngineKey) -> list[tuple[str, str]]:
@@ -158,6 +184,10 @@ def _entry(path: Path, size: int) -> Entry:
     except ArtefactError as error:
         return Entry(path, size, None, str(error).removeprefix(f"{path}: "))
     return Entry(path, size, header, obstacle(header.key))
+
+
+def _path(key: EngineKey, folder: Path) -> Path:
+    return folder / f"{key.digest}{SUFFIX}"
 
 
 def _is_sound(path: Path, key: EngineKey) -> bool:

@@ -4,6 +4,9 @@ An ONNX file from a stranger can name other files ("external data") that the loa
 call operators that nobody here knows. So the protobuf is walked first, with bounds on everything:
 messages are visited from an explicit stack, and tensors are skipped, never unpacked. Field numbers are
 those of ``onnx.proto3`` (IR version 10 and later), the wire format is that of protobuf's encoding guide.
+
+A file's bytes lead nowhere else, in its own folder neither: external data is refused whatever it names, so no
+link there is ever followed. The file that a user names may itself be a link (see ``Artefact.open``).
 """
 
 from __future__ import annotations

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import onnxruntime
 
 _FATAL = 4  # onnxruntime's least talkative log level: what goes wrong is raised, not printed
+# What a GPU provider rightly leaves to the CPU: the arithmetic of shapes, a few integers before the batch.
+_OF_SHAPES = frozenset({"Shape", "Concat", "Gather", "Slice", "Squeeze", "Unsqueeze"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +136,21 @@ def _session(
     # The bytes were checked as ONNX: they must not be taken for onnxruntime's own format.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if provider.device != "cpu":
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     if threads is not None:
         options.intra_op_num_threads = threads
     wanted = [(provider.title, provider.options)]
-    # A GPU provider leaves the arithmetic of shapes to the CPU, which must therefore stand behind it.
+    # A GPU provider leaves the arithmetic of shapes to the CPU, which must therefore stand behind it. So
+    # `session.disable_cpu_ep_fallback`, which refuses every node on the CPU, would refuse our graphs.
     providers = wanted if provider.device == "cpu" else [*wanted, (CPU.title, CPU.options)]
     try:
         session = onnxruntime.InferenceSession(data, options, providers=providers)
     except Exception as error:  # onnxruntime's own exceptions have no base class but this
         raise ArtefactError(f"{where}: onnxruntime does not accept this graph: {_one_line(error)}") from error
     _check_taken(session.get_providers(), provider)
+    if provider.device != "cpu":
+        _check_placed(_left_to_cpu(session), provider)
     return session
 
 
@@ -157,6 +164,25 @@ def _check_taken(taken: list[str], provider: Provider) -> None:
     raise BackendError(
         f"onnxruntime runs on {', '.join(taken) or 'nothing'} instead of {provider.title}; {remedy}"
     )
+
+
+def _check_placed(left: list[str], provider: Provider) -> None:
+    """Raise BackendError if the CPU has more ``left`` to it, kinds of nodes, than shapes."""
+    passed_over = [kind for kind in left if kind not in _OF_SHAPES]
+    if not passed_over:
+        return
+    kinds = ", ".join(sorted(set(passed_over)))
+    raise BackendError(
+        f"{provider.title} leaves {len(passed_over)} nodes of this graph to the CPU ({kinds[:200]}); "
+        "take --backend onnxruntime, or install a newer onnxruntime-gpu"
+    )
+
+
+def _left_to_cpu(session: onnxruntime.InferenceSession) -> list[str]:
+    """The kind of every node that the CPU computes; none before onnxruntime 1.24, which does not tell."""
+    told = getattr(session, "get_provider_graph_assignment_info", None)
+    parts = [] if told is None else told()
+    return [node.op_type for part in parts if part.ep_name == CPU.title for node in part.get_nodes()]
 
 
 def _available() -> list[str]:

@@ -1,9 +1,9 @@
 """Views through an engine: staged in pinned memory, executed as CUDA graphs, while the next are being staged.
 
-One stream, and a ring of slots. A slot has pinned host memory and device memory for one batch, and an
-event that says when its scores have arrived; while one slot computes, the host fills the next. A graph is
-captured per slot and batch size, so batches are rounded up to a few sizes, and what the padding scores is
-dropped.
+A ring of slots. A slot has pinned host memory and device memory for one batch, and an event that says when
+its scores have arrived. While one slot computes, the host fills the next, and a second stream copies it to
+the device. A graph is captured per slot and batch size, so batches are rounded up to a few sizes, and what
+the padding scores is dropped.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class PlanRunner:
         self._context = context
         self._batches = batch_sizes(profile)
         self._view_bytes = size * size * 3
-        self._stream = cuda.stream()
+        self._stream, self._uploads = cuda.stream(), cuda.stream()
         self._slots = [self._slot(cuda, profile[2], size) for _ in range(SLOTS)]
         self._lock = threading.Lock()
 
@@ -90,14 +90,14 @@ class PlanRunner:
         with self._lock:
             cuda, slot = self._open(), self._slots[0]
             for start, count in chunks(len(views), self._batches[-1]):
-                self._stage(cuda, slot, views, start, count)
-                cuda.synchronise(self._stream)
+                self._stage(cuda, slot, views, start, count, self._uploads)
+                cuda.synchronise(self._uploads)
 
     def close(self) -> None:
         """Give back memory and graphs."""
         with self._lock:
             if self._cuda is not None:
-                self._cuda.synchronise(self._stream)
+                self._settle(self._cuda)
                 self._cuda.close()
             self._cuda = None
 
@@ -114,10 +114,15 @@ class PlanRunner:
         try:
             self._stream_through(cuda, views, scores)
         except BackendError:  # nothing may still be reading the slots when the next call fills them
-            with suppress(BackendError):
-                cuda.synchronise(self._stream)
+            self._settle(cuda)
             raise
         return scores
+
+    def _settle(self, cuda: Cuda) -> None:
+        """Wait for all that was enqueued, whether it went well or not."""
+        for stream in (self._uploads, self._stream):
+            with suppress(BackendError):
+                cuda.synchronise(stream)
 
     def _stream_through(
         self, cuda: Cuda, views: Views | DeviceViews, scores: npt.NDArray[np.float32]
@@ -127,22 +132,32 @@ class PlanRunner:
             if len(flying) == len(self._slots):
                 _land(cuda, scores, *flying.popleft())
             slot = self._slots[turn % len(self._slots)]
-            self._send(cuda, slot, views, start, count)
+            self._send(cuda, slot, views, start, count, beside=bool(flying))
             flying.append((slot, start, count))
         while flying:
             _land(cuda, scores, *flying.popleft())
 
-    def _stage(self, cuda: Cuda, slot: _Slot, views: Views | DeviceViews, start: int, count: int) -> None:
-        """Enqueue the copy of the views from ``start`` on into the slot's memory on the device."""
+    def _stage(
+        self, cuda: Cuda, slot: _Slot, views: Views | DeviceViews, start: int, count: int, stream: int
+    ) -> None:
+        """Enqueue on ``stream`` the copy of the views from ``start`` on into the slot's device memory."""
         if isinstance(views, DeviceViews):
             source = views.address + start * self._view_bytes
         else:
             slot.views[:count] = views[start : start + count]
             source = slot.views.ctypes.data
-        cuda.copy(slot.device_views, source, count * self._view_bytes, self._stream)
+        cuda.copy(slot.device_views, source, count * self._view_bytes, stream)
 
-    def _send(self, cuda: Cuda, slot: _Slot, views: Views | DeviceViews, start: int, count: int) -> None:
-        self._stage(cuda, slot, views, start, count)
+    def _send(
+        self, cuda: Cuda, slot: _Slot, views: Views | DeviceViews, start: int, count: int, *, beside: bool
+    ) -> None:
+        """Enqueue a batch; ``beside`` another that computes, its views come by the second stream.
+
+        The host waits for them, for which it has the time. For a batch alone that would only add latency.
+        """
+        self._stage(cuda, slot, views, start, count, self._uploads if beside else self._stream)
+        if beside:
+            cuda.synchronise(self._uploads)
         batch = next(size for size in self._batches if size >= count)
         cuda.launch(self._graph(cuda, slot, batch), self._stream)
         cuda.copy(slot.scores.ctypes.data, slot.device_scores, count * _FLOAT_BYTES, self._stream)

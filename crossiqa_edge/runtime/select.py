@@ -122,7 +122,8 @@ def _choose(artefact: Artefact, threads: int | None, work: int | None) -> tuple[
     running = {name: speed for name in able if (speed := known.get(name)) is not None}
     if not running or not set(able) <= set(known):
         order = ", ".join(able)
-        return able[0], f"first in order of {order}; not measured yet: crossiqa doctor --measure{hint}"
+        why = f"first in the stated order ({order}), not measured yet: crossiqa doctor --measure"
+        return able[0], f"{why}{hint}"
     figures = ", ".join(f"{name} {speed.view:.3g}" for name, speed in running.items())
     if work is None:
         return min(running, key=lambda name: running[name].view), f"fastest here, ms a view: {figures}{hint}"

@@ -26,6 +26,37 @@ def test_it_exports_to_another_precision_first(crossiqa, micro_export, tmp_path)
     assert "fp16" in done.out
     card = Artefact.open(made / "model.onnx").card
     assert (card.precision, json.loads((made / "bundle.json").read_text())["precision"]) == ("fp16", "fp16")
+    assert (made / "original.onnx").read_bytes() == micro_export.onnx.read_bytes()
+
+
+def test_weights_come_with_the_float32_graph_that_lay_between(crossiqa, micro_export, tmp_path):
+    made, options = tmp_path / "made", ("--target", "server", "--precision", "fp16")
+    done = crossiqa("bundle", micro_export.weights, *options, "-o", made)
+    assert done.code == 0, done.err
+    cards = [Artefact.open(made / name).card for name in ("model.onnx", "original.onnx")]
+    assert [card.precision for card in cards] == ["fp16", "fp32"]
+    assert cards[0].weights_sha256 == cards[1].weights_sha256
+    assert cards[0].acceptance["srcc"] >= 0.9995
+
+
+def test_the_original_of_somebodys_own_file_can_be_named(crossiqa, micro_export, tmp_path):
+    half = tmp_path / "half.onnx"
+    assert crossiqa("export", micro_export.onnx, "--precision", "fp16", "-o", half).code == 0
+    arguments = ("bundle", half, "--target", "server", "-o", tmp_path / "made")
+    done = crossiqa(*arguments, "--reference", "nano")
+    assert (done.code, done.out) == (2, "")
+    assert "is not the float32 ONNX file" in done.err
+    assert crossiqa(*arguments, "--reference", micro_export.onnx).code == 0
+    assert (tmp_path / "made" / "original.onnx").read_bytes() == micro_export.onnx.read_bytes()
+
+
+def test_a_graph_that_jetpacks_tensorrt_does_not_read_is_refused(crossiqa, micro_export, tmp_path):
+    fused = tmp_path / "fused.onnx"
+    assert crossiqa("export", micro_export.weights, "--opset", "23", "-o", fused).code == 0
+    done = crossiqa("bundle", fused, "--target", "jetson-orin", "-o", tmp_path / "made")
+    assert (done.code, done.out, len(done.complaints)) == (2, "", 1)
+    assert "opset 23" in done.err and "--opset 18" in done.err
+    assert not (tmp_path / "made").exists()
 
 
 def test_bad_input_is_a_line_and_a_code(crossiqa, tmp_path, tiny_onnx):

@@ -29,6 +29,47 @@ def test_figures_hash_size_and_next_commands_that_work_are_printed(crossiqa, mic
     assert any(line.startswith("verify") and shlex.split(line)[1] == str(output) for line in lines)
 
 
+def printed_verification(done):
+    """The arguments of the one ``crossiqa verify`` that was printed."""
+    (line,) = [line for line in done.out.splitlines() if line.startswith("next: crossiqa verify")]
+    return shlex.split(line.removeprefix("next: crossiqa "))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_the_printed_verification_of_ones_own_weights_works(crossiqa, micro_export, tmp_path, precision):
+    weights = tmp_path / "my own.safetensors"
+    weights.write_bytes(micro_export.weights.read_bytes())
+    done = crossiqa("export", weights, "--precision", precision, "-o", tmp_path / "m.onnx")
+    arguments = printed_verification(done)
+    assert arguments[-2:] == ["--reference", str(weights)]
+    verified = crossiqa(*arguments)
+    assert (verified.code, verified.err) == (0, "")
+
+
+def test_the_printed_verification_of_ones_own_graph_in_two_steps_works(crossiqa, micro_export, tmp_path):
+    int8, repository = tmp_path / "m-int8.onnx", tmp_path / "repository"
+    done = crossiqa("export", micro_export.onnx, "--precision", "int8", "-o", int8)
+    assert crossiqa(*printed_verification(done)).code == 0
+    options = ("--to", "triton-server", "--precision", "int8", "-o", repository)
+    done = crossiqa("export", int8, *options, "--reference", micro_export.onnx)
+    assert (done.code, done.err) == (0, "")
+    (graph,) = repository.rglob("model.onnx")
+    assert Artefact.open(graph).card.acceptance["reference_bits"] == 32
+
+
+def test_an_original_that_nobody_knows_is_asked_for(crossiqa, make_onnx, micro_export, tmp_path):
+    path = make_onnx(precision="int8")
+    done = crossiqa("export", path, "--to", "openvino", "--precision", "int8", "--dry-run")
+    assert done.code == 0
+    assert len(done.complaints) == 1
+    assert "no float32 original of tiny-test@" in done.err and "--reference" in done.err
+
+
+def test_a_shipped_model_is_verified_without_naming_its_original(crossiqa, tmp_path):
+    done = crossiqa("export", "nano", "--precision", "fp16", "-o", tmp_path / "m.onnx")
+    assert printed_verification(done) == ["verify", str(tmp_path / "m.onnx")]
+
+
 def test_the_file_lies_beside_the_weights_by_default(crossiqa, micro_export, tmp_path):
     weights = tmp_path / "mine.safetensors"
     weights.write_bytes(micro_export.weights.read_bytes())

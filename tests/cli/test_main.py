@@ -67,7 +67,7 @@ def test_a_reader_that_leaves_is_no_error(
 ) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    running = process("score", "--model", tiny_onnx, picture, stdout=writer)
+    running = process("score", "--model", tiny_onnx, "--backend", "onnxruntime", picture, stdout=writer)
     os.close(writer)
     _, errors = running.communicate(timeout=60)
     assert (running.returncode, errors) == (0, "")

@@ -74,7 +74,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def score(crossiqa: Crossiqa, tiny_onnx: Path) -> Crossiqa:
-    return lambda *arguments: crossiqa("score", "--model", tiny_onnx, *arguments)
+    return lambda *arguments: crossiqa("score", "--model", tiny_onnx, "--backend", "onnxruntime", *arguments)
 
 
 def test_good_ones_are_scored_and_each_bad_one_is_told_once(score: Crossiqa, folder: Path) -> None:

@@ -32,7 +32,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def score(crossiqa: Crossiqa, tiny_onnx: Path) -> Crossiqa:
-    return lambda *arguments: crossiqa("score", "--model", tiny_onnx, *arguments)
+    return lambda *arguments: crossiqa("score", "--model", tiny_onnx, "--backend", "onnxruntime", *arguments)
 
 
 def test_one_clip_is_one_document(score: Crossiqa, clip: Path) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from crossiqa_edge.runtime import select
+from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.scorer import Scorer
 
 Crossiqa = Callable[..., Any]
@@ -35,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def score(crossiqa: Crossiqa, tiny_onnx: Path) -> Crossiqa:
-    return lambda *arguments: crossiqa("score", "--model", tiny_onnx, *arguments)
+    return lambda *arguments: crossiqa("score", "--model", tiny_onnx, "--backend", "onnxruntime", *arguments)
 
 
 def test_table(score: Crossiqa, folder: Path) -> None:
@@ -116,6 +118,36 @@ def test_timings_go_to_stderr_and_shares_sum_to_one(score: Crossiqa, folder: Pat
     assert sum(shares) == pytest.approx(100, abs=2)
 
 
+@pytest.mark.parametrize("timings", [[], ["--timings"]], ids=["plain", "timings"])
+def test_a_backend_that_was_chosen_is_told_with_the_reason_in_one_line(
+    crossiqa: Crossiqa, tiny_onnx: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, timings: list[str]
+) -> None:
+    monkeypatch.setattr(select, "BACKENDS", {name: select.BACKENDS[name] for name in ("onnxruntime",)})
+    done = crossiqa("score", "--json", "--model", tiny_onnx, *timings, folder)
+    told = [line for line in done.complaints if "onnxruntime" in line]
+    assert told == ["crossiqa: onnxruntime cpu fp32: the only one that runs this onnx file here"]
+    assert done.complaints[0] == told[0] and (timings or len(done.complaints) == 1)
+    assert len(json.loads(done.out)) == 3
+
+
+def test_the_line_says_whether_the_choice_was_measured(
+    crossiqa: Crossiqa, tiny_onnx: Path, folder: Path
+) -> None:
+    pytest.importorskip("openvino", reason="needs two backends to choose from")
+    (line,) = crossiqa("score", "--model", tiny_onnx, folder).complaints
+    assert "in the stated order (" in line and "not measured yet: crossiqa doctor --measure" in line
+    select.measured(Artefact.open(tiny_onnx))
+    (line,) = crossiqa("score", "--model", tiny_onnx, folder).complaints
+    assert "first to be done with 3 views" in line and "ms a view: onnxruntime " in line
+
+
+def test_nothing_is_told_of_a_backend_that_scored_nothing_or_was_asked_for(
+    crossiqa: Crossiqa, tiny_onnx: Path, folder: Path
+) -> None:
+    assert len(crossiqa("score", "--model", tiny_onnx, folder / "gone.png").complaints) == 1
+    assert crossiqa("score", "--model", tiny_onnx, "--backend", "onnxruntime", folder).err == ""
+
+
 def test_report_is_written_beside_the_table(score: Crossiqa, folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     done = score("--report", path, folder)
@@ -193,7 +225,8 @@ def test_ctrl_c_ends_a_real_process_with_a_valid_document(
 
 
 def test_results_and_complaints_are_apart(process: Process, folder: Path, tiny_onnx: Path) -> None:
-    running = process("score", "--json", "--model", tiny_onnx, folder / "dark.png", folder / "gone.png")
+    words = ("--json", "--model", tiny_onnx, "--backend", "onnxruntime")
+    running = process("score", *words, folder / "dark.png", folder / "gone.png")
     out, errors = running.communicate(timeout=60)
     assert running.returncode == 1
     assert [Path(one["path"]).name for one in json.loads(out)] == ["dark.png", "gone.png"]

@@ -46,6 +46,12 @@ def test_without_a_shipped_original_the_reference_must_be_named(crossiqa, micro_
     assert "no shipped model has its weights (micro-test@" in done.err
 
 
+def test_bare_weights_are_an_original_too(crossiqa, micro_export):
+    done = crossiqa("verify", micro_export.onnx, "--reference", micro_export.weights)
+    assert (done.code, done.err) == (0, "")
+    assert f"against   {micro_export.weights} on torch" in done.out
+
+
 def test_without_scipy_the_missing_extra_is_named(micro_export):
 
     code = (

@@ -18,6 +18,7 @@ from rich.console import Console
 from crossiqa_edge.cli import watch
 from crossiqa_edge.cli.watch_panel import Panel, curve
 from crossiqa_edge.errors import ConfigError
+from crossiqa_edge.runtime import select
 from crossiqa_edge.runtime.scorer import Scorer
 from crossiqa_edge.video.frames import LOST, SourceEnd
 from crossiqa_edge.video.pipeline import Stream
@@ -74,6 +75,15 @@ def test_a_pipe_gets_a_line_a_frame_and_what_they_come_to(watched: Crossiqa, cli
     assert end["mean"] == pytest.approx((20 * 80 + 10 * 20) / 30, abs=2)
     assert end["min"] == min(frame["score"] for frame in frames if frame["score"] is not None)
     assert end["end"]["status"] == "complete"
+
+
+def test_a_backend_that_was_chosen_is_told_with_the_reason_in_one_line(
+    crossiqa: Crossiqa, tiny_onnx: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(select, "BACKENDS", {name: select.BACKENDS[name] for name in ("onnxruntime",)})
+    done = crossiqa("watch", "--model", tiny_onnx, clip)
+    reason = "the only one that runs this onnx file here"
+    assert (done.code, done.complaints) == (0, [f"crossiqa: onnxruntime cpu fp32: {reason}"])
 
 
 def test_policies_are_those_of_score(watched: Crossiqa, clip: Path) -> None:

@@ -12,12 +12,19 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy
+import onnx
 import pytest
+from precisions import half_graph, int8_graph
 
+from crossiqa_edge import weights
 from crossiqa_edge.errors import ArtefactError, ConfigError, OutputError
+from crossiqa_edge.export.attention_nodes import with_nodes
 from crossiqa_edge.export.bundle import make_bundle
 from crossiqa_edge.export.bundle_readme import trtexec
 from crossiqa_edge.export.bundle_targets import DEVICES, device_kind
+from crossiqa_edge.export.onnx import export_onnx
+from crossiqa_edge.export.trt_graph import for_tensorrt
+from crossiqa_edge.model.checkpoint import load
 from crossiqa_edge.runtime.artefact import Artefact
 
 ORIN = DEVICES["jetson-orin"]
@@ -31,6 +38,25 @@ def source(micro_export):
 @pytest.fixture(scope="module")
 def bundle(source, tmp_path_factory):
     return make_bundle(source, ORIN, tmp_path_factory.mktemp("bundles") / "bundle")
+
+
+@pytest.fixture(scope="module")
+def int8(source, tmp_path_factory):
+    path = tmp_path_factory.mktemp("int8") / "m.onnx"
+    path.write_bytes(int8_graph(source))
+    return Artefact.open(path)
+
+
+@pytest.fixture(scope="module")
+def int8_bundle(int8, source, tmp_path_factory):
+    return make_bundle(int8, ORIN, tmp_path_factory.mktemp("bundles") / "int8", original=source)
+
+
+@pytest.fixture(scope="module")
+def half_bundle(source, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("half")
+    (folder / "m.onnx").write_bytes(half_graph(source))
+    return make_bundle(Artefact.open(folder / "m.onnx"), ORIN, folder / "bundle", original=source)
 
 
 @pytest.fixture
@@ -136,6 +162,97 @@ def test_the_command_line_comes_along(bundle):
     assert result["score"] == pytest.approx(stored["pictures/jpeg.png"], abs=0.01)
 
 
+_VERIFY = """
+import sys
+
+class NotRequired:
+    def find_spec(self, name, *where):
+        if name in ("torch", "timm", "triton", "safetensors", "matplotlib"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, NotRequired())
+from crossiqa_edge.cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("made", "reference"), [("bundle", "model.onnx"), ("half_bundle", "original.onnx")])
+def test_the_acceptance_is_repeated_from_the_bundle_alone(request, made, reference):
+    folder = request.getfixturevalue(made)
+    text = (folder / "README.md").read_text()
+    assert f"verify model.onnx --reference {reference} --backend tensorrt" in text
+    arguments = ("verify", "model.onnx", "--reference", reference, "--backend", "onnxruntime", "--json")
+    done = python(folder, _VERIFY, *arguments, path=["python"])
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert facts["passed"] and facts["views"] == 243
+    assert (facts["max_difference"] > 0) == (made == "half_bundle")
+
+
+def test_an_original_of_other_weights_or_none_is_refused(int8, tmp_path, tiny_onnx):
+    for wrong in (Artefact.open(tiny_onnx), int8):
+        with pytest.raises(ConfigError, match="is not the float32 ONNX file of micro-test@"):
+            make_bundle(int8, ORIN, tmp_path / "bundle", original=wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_without_the_original_says_that_it_cannot_verify(int8, tmp_path):
+    made = make_bundle(int8, ORIN, tmp_path / "bundle")
+    assert not (made / "original.onnx").exists()
+    text = (made / "README.md").read_text()
+    assert "verify model.onnx" not in text
+    assert "did not come along" in text
+
+
+def test_the_original_of_a_shipped_model_comes_along(tmp_path):
+    made = make_bundle(Artefact.open(weights.find("nano-int8")), ORIN, tmp_path / "bundle")
+    assert (made / "original.onnx").read_bytes() == weights.find("nano").read_bytes()
+
+
+def test_trtexec_is_given_what_the_build_script_gives_the_builder(bundle, int8_bundle):
+    graph = (int8_bundle / "model.onnx").read_bytes()
+    rewritten = (int8_bundle / "trtexec.onnx").read_bytes()
+    assert rewritten == for_tensorrt(graph) != graph
+    text = (int8_bundle / "README.md").read_text()
+    assert trtexec(224, "trtexec.onnx").split(" --min")[0] in text
+    assert "all that is not int8 in float16" in text
+    # a float graph is given as it is, and a second file of it would be too much
+    assert for_tensorrt((bundle / "model.onnx").read_bytes()) == (bundle / "model.onnx").read_bytes()
+    assert not (bundle / "trtexec.onnx").exists()
+
+
+def test_graphs_that_the_device_could_not_build_are_refused(micro_export, source, tmp_path):
+    fused, _ = export_onnx(*load(micro_export.weights), tmp_path / "fused.onnx", opset=23)
+    with pytest.raises(ConfigError, match=r"opset 23, .*TensorRT \(10.3.*--opset 18"):
+        make_bundle(fused, ORIN, tmp_path / "bundle")
+    (tmp_path / "plugin.onnx").write_bytes(
+        with_nodes(onnx.load_from_string(source.read())).SerializeToString()
+    )
+    with pytest.raises(ConfigError, match="export it without --plugin"):
+        make_bundle(Artefact.open(tmp_path / "plugin.onnx"), ORIN, tmp_path / "bundle")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fused.onnx", "plugin.onnx"]
+
+
+def test_a_model_that_is_a_link_is_packed_as_what_it_leads_to(source, bundle, tmp_path):
+    (tmp_path / "link.onnx").symlink_to(source.path)
+    made = make_bundle(Artefact.open(tmp_path / "link.onnx"), ORIN, tmp_path / "bundle")
+    assert (made / "model.onnx").read_bytes() == source.read()
+    assert not [path for path in made.rglob("*") if path.is_symlink()]
+
+
+def test_links_inside_a_bundle_are_refused_though_they_lead_to_the_same_bytes(copy, source, tmp_path):
+    (copy / "model.onnx").unlink()
+    (copy / "model.onnx").symlink_to(source.path)
+    pictures = (copy / "pictures").rename(tmp_path / "elsewhere")
+    (copy / "pictures").symlink_to(pictures)
+    done = on_device(copy, "selftest.py", "--backend", "onnxruntime")
+    assert done.returncode == 2
+    assert "or a link: model.onnx, pictures/blur.png, pictures/jpeg.png" in done.stderr
+    done = on_device(copy, "build_engine.py")
+    assert done.returncode == 2
+    assert done.stderr.startswith("build_engine: model.onnx is a link")
+
+
 def test_every_file_is_in_the_manifest_with_its_hash(bundle):
     manifest = json.loads((bundle / "bundle.json").read_text())
     there = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()}
@@ -148,8 +265,9 @@ def test_every_file_is_in_the_manifest_with_its_hash(bundle):
 def test_requirements_are_pinned_and_light(kind):
     names = [line.partition("==") for line in kind.requirements]
     assert all(version for _, _, version in names)
-    assert {name for name, _, _ in names} >= {"numpy", "pillow", "onnxruntime", "onnx", "cuda-bindings"}
-    assert not {"torch", "timm", "scipy", "triton"} & {name for name, _, _ in names}
+    needed = {"numpy", "pillow", "onnxruntime", "onnx", "scipy", "cuda-bindings"}
+    assert {name for name, _, _ in names} >= needed
+    assert not {"torch", "timm", "safetensors", "triton"} & {name for name, _, _ in names}
 
 
 @pytest.mark.parametrize("suffix", [".tar.gz", ".zip"])
@@ -196,6 +314,6 @@ def test_an_unknown_target_gets_the_nearest():
 
 def test_the_readme_has_the_exact_command_for_trtexec(bundle):
     text = (bundle / "README.md").read_text()
-    assert trtexec(224) in text or "--minShapes=views:1x" in text
+    assert trtexec(Artefact.open(bundle / "model.onnx").card.view_size) in text
     assert "--stronglyTyped" in text
     assert "--fp16" not in text  # precision is in the graph

@@ -6,13 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from crossiqa_edge import weights
 from crossiqa_edge.atomic import atomic_write
 from crossiqa_edge.errors import ArtefactError, ConfigError, OutputError
-from crossiqa_edge.export import conversion
+from crossiqa_edge.export import building, conversion
 from crossiqa_edge.export.conversion import Recipe, convert, plan
 from crossiqa_edge.export.targets import TARGETS
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.onnxfile import read_onnx
+from crossiqa_edge.runtime.ort import open_backend
 
 
 def quiet(stage, share=None):
@@ -49,42 +51,114 @@ def test_what_was_measured_of_the_fp32_file_is_not_said_of_another(micro_export)
     assert (card.precision, card.accuracy) == ("fp16", {})
 
 
-def test_a_graph_that_is_in_its_precision_is_built_from_as_it_is(int8, tmp_path, monkeypatch):
-    given = []
+class Copying:
+    """A target's builder that copies the graph, and writes down what it was told."""
 
-    def build(source, out, options, progress):
-        given.append(source)
+    def __init__(self):
+        self.sources, self.verdicts, self.discarded = [], [], []
+
+    def build(self, source, out, options, progress):
+        self.sources.append(source)
         with atomic_write(out) as stream:
             stream.write(source.read())
         return out
 
-    monkeypatch.setattr(conversion, "_builder", lambda row: build)
+    def record(self, built, acceptance):
+        assert built.exists()
+        self.verdicts.append(acceptance)
+
+    def discard(self, built):
+        self.discarded.append(built)
+
+
+@pytest.fixture
+def copying(monkeypatch):
+    made = Copying()
+    monkeypatch.setattr(
+        building, "_builder", lambda row: building.Builder(made.build, made.record, made.discard)
+    )
     monkeypatch.setitem(TARGETS, "openvino", replace(TARGETS["openvino"], backend="onnxruntime"))
-    made = convert(plan(int8.path, "openvino", tmp_path / "x.zip", recipe=Recipe("int8")), quiet)
-    assert given == [Artefact.open(int8.path)]
-    assert made.acceptance is None and made.built.max_difference == 0
+    return made
+
+
+def test_a_graph_that_is_in_its_precision_is_built_from_as_it_is_and_judged_by_the_original(
+    int8, micro_export, tmp_path, copying
+):
+    output = tmp_path / "x.zip"
+    made = convert(
+        plan(int8.path, "openvino", output, recipe=Recipe("int8"), reference=micro_export.onnx), quiet
+    )
+    assert copying.sources == [Artefact.open(int8.path)]
+    assert made.acceptance is None
+    assert made.built.max_difference == int8.acceptance.max_difference > 0
+    assert made.built.against == "fp32"
+    assert (copying.verdicts, copying.discarded) == ([made.built.to_dict()], [])
     assert [path.name for path in tmp_path.iterdir()] == ["x.zip"]
 
 
-def test_what_a_builder_made_wrongly_is_not_left(int8, micro_export, tmp_path, monkeypatch):
-    def build(source, out, options, progress):
-        out.write_bytes(micro_export.onnx.read_bytes())
-        return out
+def test_where_nobody_knows_the_original_it_is_said_everywhere(int8, tmp_path, copying):
+    planned = plan(int8.path, "openvino", tmp_path / "x.zip", recipe=Recipe("int8"))
+    assert planned.original is None
+    assert "with the int8 source alone" in planned.steps[0]
+    made = convert(planned, quiet)
+    assert str(made.built).endswith("against the int8 source alone")
+    assert copying.verdicts[0]["reference_bits"] == 8
+    assert int8.acceptance.to_dict()["reference_bits"] == 32
+
+
+def test_a_shipped_model_is_judged_by_the_shipped_float32_one(tmp_path):
+    planned = plan("nano-int8", "openvino", tmp_path / "x.zip", recipe=Recipe("int8"))
+    assert planned.original == Artefact.open(weights.find("nano"))
+
+
+def test_what_an_openvino_file_says_of_itself_is_what_was_measured_of_it(tmp_path):
+    pytest.importorskip("openvino", reason="needs the openvino extra")
+    made = convert(plan("nano-int8", "openvino", tmp_path / "x.zip", recipe=Recipe("int8")), quiet)
+    kept = Artefact.open(made.path).card.acceptance
+    assert kept == json.loads(json.dumps(made.built.to_dict()))
+    assert kept != Artefact.open(weights.find("nano-int8")).card.acceptance
+    assert kept["max_difference"] > 0.2  # OpenVINO's int8 differs from onnxruntime's int8 by less
+
+
+def test_what_a_servers_model_says_of_itself_is_what_was_measured_of_it(int8, micro_export, tmp_path):
+    output = tmp_path / "repository"
+    planned = plan(int8.path, "triton-server", output, recipe=Recipe("int8"), reference=micro_export.onnx)
+    made = convert(planned, quiet)
+    (graph,) = output.rglob("model.onnx")
+    assert Artefact.open(graph).card.acceptance == json.loads(json.dumps(made.built.to_dict()))
+    assert made.built.max_difference > 0
+    (beside,) = output.rglob("card.json")
+    assert json.loads(beside.read_text()) == json.loads(Artefact.open(graph).card.to_json())
+
+
+def test_an_original_of_other_weights_or_in_less_precision_is_refused(int8, micro_export, tmp_path):
+    with pytest.raises(ArtefactError, match="give the original with --reference"):
+        plan(int8.path, "openvino", tmp_path / "x.zip", recipe=Recipe("int8"), reference="nano")
+    with pytest.raises(ArtefactError, match=r"int8; --reference takes a float32 graph or the weights"):
+        plan(micro_export.onnx, "openvino", tmp_path / "x.zip", reference=int8.path)
+
+
+@pytest.mark.parametrize("wrong", [50, float("nan"), KeyboardInterrupt])
+def test_what_a_builder_made_wrongly_is_not_left(int8, tmp_path, copying, monkeypatch, wrong):
+    def infer(views):
+        if wrong is KeyboardInterrupt:
+            raise KeyboardInterrupt
+        return np.full(len(views), wrong, np.float32)
 
     def upside_down(artefact, name):
-        backend = conversion.ort.open_backend(artefact, reason="test")
-        monkeypatch.setattr(backend, "infer", lambda views: np.full(len(views), 50, np.float32))
+        backend = open_backend(artefact, reason="test")
+        monkeypatch.setattr(backend, "infer", infer)
         return backend
 
-    monkeypatch.setattr(conversion, "_builder", lambda row: build)
-    monkeypatch.setattr(conversion, "open_backend", upside_down)
-    with pytest.raises(ArtefactError, match="not accepted against the float32 original"):
+    monkeypatch.setattr(building, "open_backend", upside_down)
+    with pytest.raises((ArtefactError, KeyboardInterrupt), match=r"not accepted against|not finite|^$"):
         convert(plan(int8.path, "openvino", tmp_path / "x.zip", recipe=Recipe("int8")), quiet)
     assert list(tmp_path.iterdir()) == []
+    assert (len(copying.discarded), copying.verdicts) == (1, [])
 
 
 def test_an_fp16_file_that_is_not_accepted_is_not_left(micro_export, tmp_path, monkeypatch):
-    limits = {**conversion.LIMITS, "fp16": replace(conversion.LIMITS["fp16"], max_difference=0.0)}
+    limits = {**building.LIMITS, "fp16": replace(building.LIMITS["fp16"], max_difference=0.0)}
     monkeypatch.setattr("crossiqa_edge.export.writing.LIMITS", limits)
     with pytest.raises(ArtefactError, match=r"a score differs by .* nothing was written"):
         convert(plan(micro_export.onnx, output=tmp_path / "m.onnx", recipe=Recipe("fp16")), quiet)
@@ -126,7 +200,8 @@ def test_a_folder_that_is_missing_is_found_out_before_the_work(micro_export, tmp
         convert(plan(micro_export.onnx, output=tmp_path / "absent" / "m.onnx", recipe=Recipe("fp16")), quiet)
 
 
-def test_names_are_made_of_model_precision_and_target(micro_export):
+def test_names_are_made_of_model_precision_and_target(micro_export, monkeypatch):
+    monkeypatch.setattr(conversion, "check", lambda *given: None)  # neither TensorRT nor a GPU need be here
     folder = micro_export.onnx.parent
     assert plan("nano", recipe=Recipe("fp16")).output.name == "nano-fp16.onnx"
     assert (
@@ -142,3 +217,20 @@ def test_a_plan_says_what_will_be_done(micro_export):
     steps = plan(micro_export.weights, "openvino", recipe=Recipe("int8", search_limit=0.001)).steps
     assert [step.split()[0] for step in steps] == ["write", "search", "make", "build", "write"]
     assert len(plan(micro_export.onnx, "openvino").steps) == 2
+
+
+FLOAT32 = [name for name in weights.available() if f"{name}-int8" in weights.available()]
+
+
+@pytest.mark.parametrize("name", FLOAT32)
+def test_shipped_int8_files_are_small(name):
+    """At most 0.3 of the float32 file, for which less than everything may stay float."""
+    size = {key: weights.find(key).stat().st_size for key in (name, f"{name}-int8")}
+    assert size[f"{name}-int8"] <= 0.3 * size[name]
+
+
+def test_every_shipped_model_has_an_int8_file():
+    named = {
+        name for name in weights.available() if Artefact.open(weights.find(name)).card.precision == "fp32"
+    }
+    assert set(FLOAT32) == named != set()

@@ -1,5 +1,6 @@
 """``crossiqa export --to openvino``: the same scores out of OpenVINO's own form."""
 
+from dataclasses import replace
 from io import BytesIO
 from zipfile import ZipFile
 
@@ -8,8 +9,9 @@ import pytest
 
 pytest.importorskip("openvino", reason="needs the openvino extra")
 
+from crossiqa_edge import weights
 from crossiqa_edge.errors import ArtefactError, OutputError
-from crossiqa_edge.export.openvino import build
+from crossiqa_edge.export.openvino import build, record
 from crossiqa_edge.export.targets import Options
 from crossiqa_edge.runtime import irfile, ort
 from crossiqa_edge.runtime.artefact import Artefact
@@ -30,11 +32,39 @@ def pair(micro_export, tmp_path_factory):
 
 def test_card_and_scores_are_those_of_the_graph(pair):
     source, made = pair
-    assert (made.kind, made.card) == ("openvino", source.card)
+    assert (made.kind, made.card) == ("openvino", replace(source.card, acceptance={}))
+    assert source.card.acceptance, "the graph's verdict is not the file's"
     views = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), np.uint8)
     expected = ort.open_backend(source).infer(views)
     assert np.ptp(expected) > 0
     np.testing.assert_allclose(open_backend(made).infer(views), expected, atol=1e-3)
+
+
+def test_a_verdict_changes_the_card_and_nothing_else(pair, tmp_path):
+    made = tmp_path / "m.zip"
+    made.write_bytes(pair[1].read())
+    record(made, {"passed": True, "srcc": 0.9})
+    after = Artefact.open(made)
+    assert after.card == replace(pair[1].card, acceptance={"passed": True, "srcc": 0.9})
+    (graph, weights_before), (changed, weights_after) = (
+        irfile.unpack(file.read(), "x") for file in (pair[1], after)
+    )
+    assert weights_after == weights_before
+    other = [
+        (old, new) for old, new in zip(graph.splitlines(), changed.splitlines(), strict=True) if old != new
+    ]
+    assert len(other) == 1 and b"crossiqa_card" in other[0][0]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in weights.available() if f"{name}-int8" in weights.available()]
+)
+def test_int8_files_of_shipped_models_are_small(name, tmp_path):
+    size = {
+        key: build(Artefact.open(weights.find(key)), tmp_path / key, Options(), silent).stat().st_size
+        for key in (name, f"{name}-int8")
+    }
+    assert size[f"{name}-int8"] <= 0.3 * size[name]
 
 
 def test_weights_stay_float32(pair):
@@ -49,7 +79,7 @@ def test_other_tools_can_read_the_pair(pair, tmp_path):
     with ZipFile(BytesIO(pair[1].read())) as archive:
         archive.extractall(tmp_path)
     model = openvino.Core().read_model(tmp_path / "model.xml")
-    assert model.get_rt_info(["crossiqa_card"]).astype(str) == pair[0].card.to_json()
+    assert model.get_rt_info(["crossiqa_card"]).astype(str) == pair[1].card.to_json()
 
 
 def test_nothing_is_left_where_it_fails(make_onnx, tmp_path):

@@ -1,9 +1,12 @@
 """A model file is known by its content and its card."""
 
 import hashlib
+import html
 import json
 import os
+import stat
 import struct
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -124,6 +127,43 @@ def test_missing_files_folders_pipes_and_odd_names(tmp_path):
     for name in ("null\0.onnx", "x" * 5000):
         with pytest.raises(ArtefactError):
             Artefact.open(name)
+
+
+def test_a_name_may_be_a_link_to_a_model(tmp_path, make_onnx):
+    model = make_onnx()
+    (tmp_path / "link.onnx").symlink_to(model)
+    artefact = Artefact.open(tmp_path / "link.onnx")
+    assert artefact.read() == model.read_bytes()
+    assert artefact.path == tmp_path / "link.onnx"
+    (tmp_path / "dangling.onnx").symlink_to(tmp_path / "absent")
+    with pytest.raises(ArtefactError, match="no such file"):
+        Artefact.open(tmp_path / "dangling.onnx")
+
+
+def test_a_link_beside_a_model_is_not_what_its_external_data_may_name(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(bytes(8))
+    (tmp_path / "weights.bin").symlink_to(secret)
+    model = tiny_model()
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = tensor.EXTERNAL
+    tensor.external_data.add(key="location", value="weights.bin")
+    with pytest.raises(ArtefactError, match="in other files, which is refused"):
+        opened(tmp_path, model.SerializeToString(), "model.onnx")
+
+
+def test_a_link_inside_an_archive_leads_nowhere(tmp_path):
+    """To zip a link is a member whose bytes are a path; whoever unpacked it by its name would follow it."""
+    graph = tmp_path / "graph.xml"
+    graph.write_text(f'<{CARD_KEY} value="{html.escape(TINY_CARD.to_json())}"/>')
+    with zipfile.ZipFile(tmp_path / "m.zip", "w") as archive:
+        for name, compression in (("model.xml", zipfile.ZIP_DEFLATED), ("model.bin", zipfile.ZIP_STORED)):
+            member = zipfile.ZipInfo(name)
+            member.external_attr = (stat.S_IFLNK | 0o777) << 16
+            archive.writestr(member, str(graph), compression)
+    with pytest.raises(ArtefactError, match="no model card"):
+        Artefact.open(tmp_path / "m.zip")
 
 
 def test_a_file_that_changed_after_it_was_checked_is_not_read(make_onnx):

@@ -1,5 +1,7 @@
 """What is onnxruntime's alone, its GPU providers too; what it shares is in ``test_cpu_backends``."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -98,6 +100,7 @@ class StandInSession:
 
     def __init__(self, data, options, providers):
         type(self).asked = providers
+        self.options = options
 
     def get_providers(self):
         return self.taken
@@ -141,6 +144,61 @@ def test_tensorrt_that_falls_back_on_cuda_is_an_error(session, tiny_onnx):
     session(ort.CUDA.title, ort.CPU.title)
     with pytest.raises(BackendError, match="instead of TensorrtExecutionProvider"):
         ort_tensorrt.open_backend(Artefact.open(tiny_onnx))
+
+
+def placed(**kinds):
+    """onnxruntime's account of which provider computes which kinds of nodes, by the provider's short name."""
+
+    def told(self):
+        assert self.options.get_session_config_entry("session.record_ep_graph_assignment_info") == "1"
+        return [
+            SimpleNamespace(
+                ep_name=f"{name}ExecutionProvider",
+                get_nodes=lambda kinds=kinds: [SimpleNamespace(op_type=kind) for kind in kinds],
+            )
+            for name, kinds in kinds.items()
+        ]
+
+    return told
+
+
+GPU = pytest.mark.parametrize(
+    ("module", "provider"), [(ort_cuda, ort.CUDA), (ort_tensorrt, ort.TENSORRT)], ids=["cuda", "tensorrt"]
+)
+
+
+@GPU
+def test_nodes_that_are_left_to_the_cpu_are_an_error(module, provider, session, tiny_onnx):
+    stand_in = session(provider.title, ort.CPU.title)
+    stand_in.get_provider_graph_assignment_info = placed(
+        CUDA=["Gemm"], CPU=["Shape", "LayerNormalization", "Erf", "Erf"]
+    )
+    with pytest.raises(
+        BackendError, match=r"leaves 3 nodes .* to the CPU \(Erf, LayerNormalization\); take --b"
+    ):
+        module.open_backend(Artefact.open(tiny_onnx))
+
+
+@GPU
+def test_the_arithmetic_of_shapes_may_be_left_to_the_cpu(module, provider, session, tiny_onnx):
+    stand_in = session(provider.title, ort.CPU.title)
+    stand_in.get_provider_graph_assignment_info = placed(CUDA=["Gemm", "Erf"], CPU=["Shape", "Concat"])
+    assert module.open_backend(Artefact.open(tiny_onnx)).device == "cuda"
+
+
+def test_onnxruntime_itself_tells_what_it_left_to_the_cpu(tiny_onnx):
+    """Of all providers of the CPU build, Azure's is one that is taken and computes nothing."""
+    idle = ort.Provider("onnxruntime-azure", "AzureExecutionProvider", "cuda")
+    if idle.title not in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has no provider that computes nothing")
+    if not hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info"):
+        pytest.skip("onnxruntime tells where nodes are placed from 1.24 on")
+    with pytest.raises(BackendError, match=r"AzureExecutionProvider leaves \d nodes .* \(.*Cast.*\)"):
+        open_backend(Artefact.open(tiny_onnx), provider=idle)
+
+
+def test_the_cpu_may_of_course_compute_all(backend):
+    assert backend.describe == "onnxruntime cpu fp32"
 
 
 def test_a_provider_that_the_installed_onnxruntime_lacks_falls_back_and_is_an_error(tiny_onnx):

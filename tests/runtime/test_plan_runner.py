@@ -70,7 +70,25 @@ def test_a_failure_leaves_the_runner_usable(runner, cuda):
     cuda.failing = False
     views = some_views(3)
     np.testing.assert_allclose(runner.run(views), expected(views), rtol=1e-5)
-    assert cuda.queue == []
+    assert not any(cuda.queues.values())
+
+
+def test_the_next_batch_is_copied_while_one_computes(runner, cuda):
+    """Of three batches of 6, the second is on the device before the first, still queued, has computed."""
+    views = some_views(18)
+    runner.run(views)  # captures the graphs, for which it must wait
+    compute, uploads = sorted(cuda.queues)
+    cuda.done.clear()
+    np.testing.assert_allclose(runner.run(views), expected(views), rtol=1e-5)
+    order = [entry for entry in cuda.done if entry in ((uploads, "copy"), (compute, "compute"))]
+    assert order == [(uploads, "copy"), (compute, "compute"), (uploads, "copy")] + 2 * [(compute, "compute")]
+
+
+def test_a_batch_alone_waits_for_nothing_but_its_scores(runner, cuda):
+    runner.run(some_views(6))
+    cuda.synchronised.clear()
+    runner.run(some_views(6))
+    assert cuda.synchronised == []
 
 
 def test_closed_it_says_so(runner, cuda):

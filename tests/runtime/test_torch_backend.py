@@ -13,24 +13,56 @@ from crossiqa_edge.runtime import torch_backend, torch_compile, torch_kernels  #
 from crossiqa_edge.runtime.artefact import Artefact  # noqa: E402
 from crossiqa_edge.runtime.select import open_backend  # noqa: E402
 
-NAMES = ("torch", "torch-kernels")
-
 
 @pytest.fixture
 def views():
     return np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), np.uint8)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_scores_are_those_of_the_exported_graph(micro_export, views, name):
+def test_scores_are_those_of_the_exported_graph(micro_export, views):
     """float32 on both sides: the order of sums differs, on a scale of 100."""
-    if name == "torch-kernels":
-        pytest.importorskip("triton", reason="kernels need Triton")
     graph = open_backend(Artefact.open(micro_export.onnx), "onnxruntime").infer(views)
-    with_torch = open_backend(Artefact.open(micro_export.weights), name)
+    with_torch = open_backend(Artefact.open(micro_export.weights), "torch")
     assert graph.std() > 0.1
     np.testing.assert_allclose(with_torch.infer(views), graph, atol=5e-3)
-    assert with_torch.describe == f"{name} cpu fp32"
+    assert with_torch.describe == "torch cpu fp32"
+
+
+def test_kernels_are_refused_without_a_gpu_that_the_driver_sees(micro_export, monkeypatch):
+    pytest.importorskip("triton", reason="kernels need Triton")
+    monkeypatch.setattr(torch_kernels, "nvidia_gpu_seen", lambda: False)
+    with pytest.raises(BackendError, match=r"needs an NVIDIA GPU .*; take --backend torch$"):
+        open_backend(Artefact.open(micro_export.weights), "torch-kernels")
+
+
+def test_kernels_are_refused_without_a_gpu_that_torch_sees(micro_export, monkeypatch):
+    """As where torch is a build without CUDA: its operators would compute the references, on the CPU."""
+    pytest.importorskip("triton", reason="kernels need Triton")
+    monkeypatch.setattr(torch_kernels, "nvidia_gpu_seen", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(BackendError, match=r"torch .* sees none; take --backend torch$"):
+        open_backend(Artefact.open(micro_export.weights), "torch-kernels")
+
+
+def test_kernels_run_in_half_precision_and_in_graphs(micro_export, views, monkeypatch):
+    """What is put together, with the graph's capture left out: the references compute here."""
+    pytest.importorskip("triton", reason="kernels need Triton")
+    captured = []
+    monkeypatch.setattr(torch_kernels, "nvidia_gpu_seen", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch_kernels, "TorchBackend", on_this_cpu)
+    monkeypatch.setattr("crossiqa_edge.kernels.graph.Graphed", lambda score: captured.append(score) or score)
+    graph = open_backend(Artefact.open(micro_export.onnx), "onnxruntime").infer(views)
+    backend = open_backend(Artefact.open(micro_export.weights), "torch-kernels")
+    np.testing.assert_allclose(backend.infer(views), graph, atol=0.5)
+    assert (backend.name, len(captured)) == ("torch-kernels", 1)
+
+
+def on_this_cpu(*arguments, **options):
+    """``TorchBackend`` where its device is asked for anew, without a GPU."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        return torch_backend.TorchBackend(*arguments, **options)
 
 
 def test_compiling_gives_the_same_scores(micro_export, views, monkeypatch):

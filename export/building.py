@@ -1,0 +1,94 @@
+"""What a target's builder makes of an accepted graph: judged itself, with its own verdict in its own card.
+
+The module that a target names as its builder has, beside the function that builds,
+
+    record(built: Path, acceptance: Mapping[str, Any]) -> None     put the verdict into the card of ``built``
+    discard(built: Path) -> None      forget what was kept elsewhere; absent where nothing is
+
+A builder leaves ``acceptance`` empty in the card: the verdict on the graph is not one on what it became.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from crossiqa_edge.errors import BackendError
+from crossiqa_edge.export.acceptance import LIMITS, Acceptance, Infer, accept, require
+from crossiqa_edge.export.targets import Options, Progress, Target
+from crossiqa_edge.runtime.artefact import Artefact
+from crossiqa_edge.runtime.select import open_backend
+
+
+class Builder(NamedTuple):
+    """The functions of a target's module; see above."""
+
+    build: Callable[[Artefact, Path, Options, Progress], Path]
+    record: Callable[[Path, Mapping[str, Any]], None]
+    discard: Callable[[Path], None]
+
+
+def build_accepted(
+    graph: Artefact,
+    row: Target,
+    out: Path,
+    options: Options,
+    progress: Progress,
+    *,
+    reference: Infer,
+    against: str = "fp32",
+) -> Acceptance | str:
+    """Build ``out`` of ``graph`` and, where it can run here, judge it; what is refused is kept nowhere.
+
+    Args:
+        graph: an accepted ONNX artefact.
+        row: the target.
+        out: the file or folder to make, in a place that is removed if this fails.
+        options: for the builder.
+        progress: told what is being done.
+        reference: scores of the float32 original.
+        against: precision of ``reference``, where that is not the original.
+
+    Returns:
+        The verdict, which is in the card too; or why it was not compared here, and the card has none.
+
+    Raises:
+        ArtefactError: not accepted; the builder keeps nothing of it.
+        BackendError: the builder failed, or what it made failed while it ran.
+    """
+    builder = _builder(row)
+    built = builder.build(graph, out, options, progress)
+    judged = False
+    try:
+        progress("comparing")
+        verdict = _compared(built, graph, row, reference, against)
+        if isinstance(verdict, Acceptance):
+            require(verdict, f"{graph.card.name} for {row.name}")
+            builder.record(built, verdict.to_dict())
+        judged = True
+    finally:
+        if not judged:  # whatever went wrong, an interrupt included
+            builder.discard(built)
+    return verdict
+
+
+def _builder(row: Target) -> Builder:
+    name, function = row.builder.split(":")
+    module = import_module(name)
+    return Builder(getattr(module, function), module.record, getattr(module, "discard", lambda built: None))
+
+
+def _compared(built: Path, graph: Artefact, row: Target, reference: Infer, against: str) -> Acceptance | str:
+    """What was built against the original, or why it cannot run here."""
+    try:
+        backend = open_backend(Artefact.open(built), row.backend)
+    except BackendError as error:
+        return str(error).removeprefix(f"{built}: ")  # a name that it has only until it is moved
+    card = graph.card
+    limits = LIMITS[row.single if card.precision == "fp32" else card.precision]
+    try:
+        return accept(backend.infer, reference, card, limits, against=against)
+    finally:
+        backend.close()

@@ -1,0 +1,117 @@
+"""Engines on a simulated GPU: an accepted one carries its own verdict, a refused one leaves the cache."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from engine_files import PLAN
+from fake_cuda import FakeCuda, MeanContext
+
+from crossiqa_edge.errors import ArtefactError
+from crossiqa_edge.export import tensorrt as builder
+from crossiqa_edge.export.conversion import convert, plan
+from crossiqa_edge.export.trt_builder import Plan
+from crossiqa_edge.runtime import devices, engine_cache, tensorrt
+from crossiqa_edge.runtime.artefact import Artefact
+from crossiqa_edge.runtime.devices import Device
+from crossiqa_edge.runtime.select import open_backend
+
+
+def quiet(stage, share=None):
+    pass
+
+
+@pytest.fixture
+def gpu(tmp_path, monkeypatch):
+    """A machine with TensorRT whose engines give the mean byte plus ``gpu.error`` points."""
+    state = SimpleNamespace(error=0.0, built=0)
+
+    class Context(MeanContext):
+        def __init__(self):
+            super().__init__(FakeCuda(), 224)
+
+        def check_bindings(self, size):
+            assert size == self.size
+
+    def compiled(*arguments, **options):
+        state.built += 1
+        return Plan(PLAN, [], None)
+
+    def opened(*arguments, **options):
+        backend = real(*arguments, **options)
+        infer = backend.infer
+        backend.infer = lambda views: infer(views) + np.float32(state.error)
+        return backend
+
+    real = tensorrt.open_backend
+    context = Context()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr(devices, "device", lambda: Device("Orin", 87))
+    monkeypatch.setattr(devices, "runtime_version", lambda name: "10.3.0")
+    monkeypatch.setattr(devices, "installed_version", lambda name: "10.3.0")
+    monkeypatch.setattr(builder, "compile_plan", compiled)
+    monkeypatch.setattr(tensorrt, "find_spec", lambda name: object())
+    monkeypatch.setattr(tensorrt, "import_module", lambda name: None)
+    monkeypatch.setattr(tensorrt, "CudaRuntime", lambda: context.cuda)
+    monkeypatch.setattr(tensorrt, "PlanContext", lambda *arguments, **options: context)
+    monkeypatch.setattr(tensorrt, "open_backend", opened)
+    return state
+
+
+def exported(graph, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return convert(plan(graph, "tensorrt", folder / "m.engine"), quiet)
+
+
+def test_an_accepted_engine_carries_its_own_verdict_in_the_cache_and_out_of_it(gpu, make_onnx, tmp_path):
+    graph = make_onnx(acceptance={"passed": True, "srcc": 0.5})
+    gpu.error = 0.25
+    made = exported(graph, tmp_path)
+    (entry,) = engine_cache.entries()
+    cards = [Artefact.open(made.path).card, entry.header.card]
+    assert [card.acceptance["max_difference"] for card in cards] == [pytest.approx(0.25, abs=1e-3)] * 2
+    assert cards[0].acceptance == cards[1].acceptance == made.built.to_dict()
+    assert made.path.read_bytes() == entry.path.read_bytes()
+    assert open_backend(Artefact.open(graph), "tensorrt").name == "tensorrt"
+    exported(graph, tmp_path)
+    assert gpu.built == 1
+
+
+@pytest.mark.parametrize("error", [3.0, float("nan")])
+def test_a_refused_engine_is_usable_nowhere(gpu, tiny_onnx, tmp_path, error):
+    gpu.error = error
+    with pytest.raises(ArtefactError, match="nothing was written"):
+        exported(tiny_onnx, tmp_path)
+    assert engine_cache.entries() == []
+    assert "crossiqa export" in tensorrt.obstacle(Artefact.open(tiny_onnx))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_an_engine_that_was_accepted_and_fails_now_leaves_the_cache_too(gpu, tiny_onnx, tmp_path):
+    made = exported(tiny_onnx, tmp_path)
+    before = made.path.read_bytes()
+    gpu.error = 3.0
+    with pytest.raises(ArtefactError, match="not accepted"):
+        exported(tiny_onnx, tmp_path)
+    assert engine_cache.entries() == []
+    assert made.path.read_bytes() == before
+
+
+def test_an_engine_that_was_not_compared_says_nothing_of_how_near_it_is(
+    gpu, make_onnx, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tensorrt, "find_spec", lambda name: None)  # no bindings to run it with
+    made = exported(make_onnx(acceptance={"passed": True, "srcc": 0.5}), tmp_path)
+    assert "cuda-bindings" in made.built
+    assert Artefact.open(made.path).card.acceptance == {}
+
+
+def test_of_two_plans_under_one_key_only_the_refused_one_is_forgotten(gpu, tiny_onnx, tmp_path):
+    exported(tiny_onnx, tmp_path)
+    (entry,) = engine_cache.entries()
+    engine_cache.forget(entry.header.key, "0" * 64)
+    assert len(engine_cache.entries()) == 1
+    engine_cache.forget(entry.header.key, entry.header.plan_sha256)
+    engine_cache.forget(entry.header.key, entry.header.plan_sha256)  # gone already
+    assert engine_cache.entries() == []

@@ -1,0 +1,71 @@
+"""What a plan's model makes vain or impossible is refused with the nearest command, and never after work."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from crossiqa_edge.errors import ConfigError
+from crossiqa_edge.export.conversion import Recipe, plan
+from crossiqa_edge.export.onnx import export_onnx
+from crossiqa_edge.export.quantise import Calibration
+from crossiqa_edge.export.refusals import refuse
+from crossiqa_edge.export.targets import TARGETS
+from crossiqa_edge.model.checkpoint import load
+from crossiqa_edge.runtime.artefact import Artefact
+
+
+@pytest.fixture(scope="module")
+def fused(micro_export, tmp_path_factory):
+    """A float32 graph of opset 23, without its weights beside it."""
+    path = tmp_path_factory.mktemp("fused") / "fused.onnx"
+    return export_onnx(*load(micro_export.weights), path, opset=23)[0]
+
+
+def engine_plan(source, name, **recipe):
+    """What ``plan`` would give on a machine that has the target's builder."""
+    return SimpleNamespace(source=source, target=TARGETS[name], recipe=Recipe(**recipe))
+
+
+@pytest.mark.parametrize("name", ["tensorrt", "tensorrt-rtx"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_engines_take_no_attention_operator(micro_export, fused, name, precision):
+    weights = Artefact.open(micro_export.weights)
+    with pytest.raises(ConfigError, match=f"--to {name}: .*use --opset 18"):
+        refuse(engine_plan(weights, name, precision=precision, opset=23))
+    refuse(engine_plan(weights, name, precision=precision))
+    with pytest.raises(ConfigError, match="give a model of opset 18, or the weights"):
+        refuse(engine_plan(fused, name, precision=precision))
+
+
+def test_other_runtimes_have_it(micro_export, fused, tmp_path):
+    refuse(plan(micro_export.weights, "openvino", tmp_path / "x", recipe=Recipe(opset=23)))
+    refuse(plan(fused.path, "triton-server", tmp_path / "x"))  # nobody asked for 18, it is the default
+
+
+def test_an_opset_that_a_finished_file_would_not_get_is_refused(micro_export, tmp_path):
+    wanted = Recipe(opset=23)
+    with pytest.raises(
+        ConfigError, match=r"opset 18, so --opset 23 .*give the weights \(.*micro.safetensors"
+    ):
+        refuse(plan(micro_export.onnx, "openvino", tmp_path / "x", recipe=wanted))
+    refuse(plan(micro_export.onnx, "onnx", tmp_path / "x", recipe=wanted))  # made anew of the weights
+    alone = tmp_path / "alone.onnx"
+    alone.write_bytes(micro_export.onnx.read_bytes())
+    with pytest.raises(ConfigError, match="leave it out, or give the weights"):
+        refuse(plan(alone, "openvino", tmp_path / "x", recipe=wanted))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("calibration", [Calibration("mse"), Calibration(smoothing=0)])
+def test_a_calibration_of_nothing_is_refused(micro_export, tmp_path, precision, calibration):
+    planned = plan(micro_export.weights, "onnx", tmp_path / "x", recipe=Recipe(precision, 18, calibration))
+    with pytest.raises(ConfigError, match="there are none: leave them out, or use --precision int8"):
+        refuse(planned)
+
+
+def test_what_is_int8_already_is_not_calibrated_again(tmp_path):
+    for recipe in (Recipe("int8", 18, Calibration("mse")), Recipe("int8", search_limit=0.001)):
+        with pytest.raises(ConfigError, match="int8 already"):
+            refuse(plan("nano-int8", "triton-server", tmp_path / "x", recipe=recipe))
+        refuse(plan("nano", "triton-server", tmp_path / "x", recipe=recipe))
+    refuse(plan("nano-int8", "triton-server", tmp_path / "x", recipe=Recipe("int8")))
