@@ -20,6 +20,7 @@ from crossiqa_edge.export.half import to_half
 from crossiqa_edge.export.original import named_original, open_original, shipped_original
 from crossiqa_edge.export.probe import calibration_views
 from crossiqa_edge.export.quantise import Calibration, Quantiser
+from crossiqa_edge.export.refusals import refuse
 from crossiqa_edge.export.sensitivity import Search, search
 from crossiqa_edge.export.surgery import Surgery
 from crossiqa_edge.export.targets import Options, Progress, Target, check, target
@@ -156,7 +157,9 @@ def plan(
         raise ConfigError(f"{made}: this would overwrite the model; give another name with -o")
     if made.is_dir() or (made.exists() and not row.suffix):
         raise ConfigError(f"{made}: exists; give another name with -o, or remove it")
-    return Plan(source, _original(source, reference), row, recipe, options, made)
+    planned = Plan(source, _original(source, reference), row, recipe, options, made)
+    refuse(planned)
+    return planned
 
 
 def convert(plan: Plan, progress: Progress) -> Outcome:

@@ -107,11 +107,9 @@ def command(
     """
     from crossiqa_edge.export.conversion import Recipe, convert, plan  # first: it says which extra is missing
     from crossiqa_edge.export.quantise import Calibration
-    from crossiqa_edge.export.refusals import refuse
 
     recipe = Recipe(precision, opset, Calibration(calibration, smoothing), search, plugin)
     planned = plan(model, to, output, recipe=recipe, options=Options(**built), reference=reference)
-    refuse(planned)
     if planned.original is None:
         card = planned.source.card
         complain(

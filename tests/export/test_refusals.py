@@ -38,8 +38,8 @@ def test_engines_take_no_attention_operator(micro_export, fused, name, precision
 
 
 def test_other_runtimes_have_it(micro_export, fused, tmp_path):
-    refuse(plan(micro_export.weights, "openvino", tmp_path / "x", recipe=Recipe(opset=23)))
-    refuse(plan(fused.path, "triton-server", tmp_path / "x"))  # nobody asked for 18, it is the default
+    plan(micro_export.weights, "openvino", tmp_path / "x", recipe=Recipe(opset=23))
+    plan(fused.path, "triton-server", tmp_path / "x")  # nobody asked for 18, it is the default
 
 
 def test_an_opset_that_a_finished_file_would_not_get_is_refused(micro_export, tmp_path):
@@ -47,25 +47,24 @@ def test_an_opset_that_a_finished_file_would_not_get_is_refused(micro_export, tm
     with pytest.raises(
         ConfigError, match=r"opset 18, so --opset 23 .*give the weights \(.*micro.safetensors"
     ):
-        refuse(plan(micro_export.onnx, "openvino", tmp_path / "x", recipe=wanted))
-    refuse(plan(micro_export.onnx, "onnx", tmp_path / "x", recipe=wanted))  # made anew of the weights
+        plan(micro_export.onnx, "openvino", tmp_path / "x", recipe=wanted)
+    plan(micro_export.onnx, "onnx", tmp_path / "x", recipe=wanted)  # made anew of the weights
     alone = tmp_path / "alone.onnx"
     alone.write_bytes(micro_export.onnx.read_bytes())
     with pytest.raises(ConfigError, match="leave it out, or give the weights"):
-        refuse(plan(alone, "openvino", tmp_path / "x", recipe=wanted))
+        plan(alone, "openvino", tmp_path / "x", recipe=wanted)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("calibration", [Calibration("mse"), Calibration(smoothing=0)])
 def test_a_calibration_of_nothing_is_refused(micro_export, tmp_path, precision, calibration):
-    planned = plan(micro_export.weights, "onnx", tmp_path / "x", recipe=Recipe(precision, 18, calibration))
     with pytest.raises(ConfigError, match="there are none: leave them out, or use --precision int8"):
-        refuse(planned)
+        plan(micro_export.weights, "onnx", tmp_path / "x", recipe=Recipe(precision, 18, calibration))
 
 
 def test_what_is_int8_already_is_not_calibrated_again(tmp_path):
     for recipe in (Recipe("int8", 18, Calibration("mse")), Recipe("int8", search_limit=0.001)):
         with pytest.raises(ConfigError, match="int8 already"):
-            refuse(plan("nano-int8", "triton-server", tmp_path / "x", recipe=recipe))
-        refuse(plan("nano", "triton-server", tmp_path / "x", recipe=recipe))
-    refuse(plan("nano-int8", "triton-server", tmp_path / "x", recipe=Recipe("int8")))
+            plan("nano-int8", "triton-server", tmp_path / "x", recipe=recipe)
+        plan("nano", "triton-server", tmp_path / "x", recipe=recipe)
+    plan("nano-int8", "triton-server", tmp_path / "x", recipe=Recipe("int8"))

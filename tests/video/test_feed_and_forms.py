@@ -1,6 +1,7 @@
 import asyncio
 import threading
 
+import av
 import numpy as np
 import pytest
 from fake_cuda import FakeCuda, on_device
@@ -181,8 +182,12 @@ def test_async_errors_are_raised_where_they_are_awaited(clip):
         asyncio.run(consume("nowhere.mp4", None))
 
 
-def test_the_shipped_model_scores_a_clip(clip):
-    with Scorer.load("nano") as scorer:
+@pytest.mark.parametrize("name", ["nano", "tiny"])
+def test_a_shipped_model_scores_frames_as_it_scores_the_pictures_that_they_are(clip, name):
+    with av.open(clip) as container:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)][::5]
+    with Scorer.load(name) as scorer:
         results = list(stream(scorer, clip, Policy(stride=5)))
-        whole = [scorer.score(frame).value for frame in list(moving(20))[::5]]
-    assert [result.score for result in results] == pytest.approx(whole, abs=6.0)
+        expected = [scorer.score(picture).value for picture in pictures]
+    # FFmpeg and the sampler bring chroma up to luma's size by other filters
+    assert [result.score for result in results] == pytest.approx(expected, abs=1.5)
