@@ -31,7 +31,7 @@ def test_all_are_made_and_accepted_but_for_what_is_not_here(name):
             assert row["bytes"] > 0, "built ahead of time"
             assert "GPU" in row["remark"]
         else:
-            assert row["acceptance"]["passed"], (target, precision)
+            assert row["acceptance"]["srcc"] >= 0.995, (target, precision)
     single = made["onnx", "fp32"]["bytes"]
     assert made["onnx", "int8"]["bytes"] <= 0.3 * single
     assert made["openvino", "int8"]["bytes"] <= 0.3 * single
