@@ -109,7 +109,11 @@ def quantised_flops(path: Path) -> int:
         ArtefactError: as ``count``.
     """
     graph, shapes = _shaped(path)
-    dequantised = {name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output}
+    dequantised: set[str] = set()
+    for node in graph.node:  # in order of computation; moving numbers leaves them what they are
+        moved = node.op_type in ("Reshape", "Transpose") and node.input[0] in dequantised
+        if moved or node.op_type == "DequantizeLinear":
+            dequantised.update(node.output)
     return sum(
         _flops(node, *(_known(shapes, name, path) for name in (node.input[0], node.output[0])))
         for node in graph.node

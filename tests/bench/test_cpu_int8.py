@@ -16,6 +16,7 @@ from crossiqa_edge.errors import ConfigError  # noqa: E402
 from crossiqa_edge.export.quantise import Calibration, Quantiser  # noqa: E402
 from crossiqa_edge.export.surgery import Surgery  # noqa: E402
 from crossiqa_edge.runtime.artefact import Artefact  # noqa: E402
+from crossiqa_edge.weights import find  # noqa: E402
 
 
 def views_at_random():
@@ -66,6 +67,13 @@ def test_only_quantised_products_are_counted(pair):
     assert quantised_flops(fp32.path) == 0
     assert count(int8.path).flops == count(fp32.path).flops
     assert 0.3 < quantised_flops(int8.path) / count(int8.path).flops < 0.9
+
+
+def test_every_linear_layer_of_the_blocks_is_counted():
+    """nano by hand: 197 tokens of 128 in six blocks, of the last only keys and values for all of them."""
+    whole = 2 * 197 * (128 * 3 * 128 + 128 * 128 + 2 * 128 * 512)
+    last = 2 * (128 * 128 + 197 * 128 * 2 * 128 + 128 * 128 + 2 * 128 * 512)
+    assert quantised_flops(find("nano-int8")) == 5 * whole + last
 
 
 def test_the_limit_is_amdahls():
