@@ -1,8 +1,8 @@
 """``crossiqa doctor``: what this machine and installation have, what is missing, and whether scoring works.
 
 Nothing heavy is imported to find out: versions come from the installed packages' metadata, and backends say
-themselves what hinders them. Only the self-check, at the end, uses what `crossiqa score` uses, and
-``--measure`` opens all backends; whatever goes wrong there is a finding.
+themselves what hinders them. Only the self-check uses what `crossiqa score` uses, which measures the
+backends on first use, and ``--measure`` does that again; whatever goes wrong there is a finding.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ _CHECK_SIDE = 512  # pixels, of the generated picture
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
-@click.option("--measure", is_flag=True, help="Time the backends; `--backend auto` goes by it from then on.")
+@click.option(
+    "--measure", is_flag=True, help="Time the backends again; `--backend auto` goes by it from then on."
+)
 @click.option(
     "--model", default="nano", show_default=True, metavar="NAME|FILE", help="Model for the self-check."
 )
@@ -62,10 +64,9 @@ def command(as_json: bool, measure: bool, model: str) -> int:
 
 def examine(model: str = "nano", *, measure: bool = False) -> dict[str, Any]:
     """All findings as JSON-ready values; ``ok`` says whether the core works."""
-    backends = _backends(model, measure)
     core = {name: _version(name) for name in CORE}
     core["onnxruntime"] = next((found for name in ONNXRUNTIMES if (found := _version(name))), None)
-    check = _self_check(model)
+    check = _self_check(model, measure)  # first: it measures what `backends` shows
     return {
         "ok": check["ok"] and None not in core.values(),
         "version": __version__,
@@ -75,7 +76,7 @@ def examine(model: str = "nano", *, measure: bool = False) -> dict[str, Any]:
         "providers": _providers(),
         "machine": asdict(this_machine()),
         "models": _models(),
-        "backends": backends,
+        "backends": _backends(model),
         "missing_extras": _missing_extras(),
         "self_check": check,
     }
@@ -104,7 +105,7 @@ def _models() -> list[str]:
     return list(weights.available())
 
 
-def _backends(model: str, measure: bool) -> dict[str, dict[str, Any]]:
+def _backends(model: str) -> dict[str, dict[str, Any]]:
     """Backend -> what hinders it with ``model``, and its speed, where it was measured."""
     from crossiqa_edge.runtime import select, speeds
     from crossiqa_edge.runtime.artefact import Artefact
@@ -113,7 +114,7 @@ def _backends(model: str, measure: bool) -> dict[str, dict[str, Any]]:
     try:
         artefact = Artefact.open(locate(model))
         hindrances = select.obstacles(artefact)
-        known = select.measured(artefact) if measure else speeds.recall(artefact, None)
+        known = speeds.recall(artefact, None)
     except CrossIQAError:  # the self-check says it
         return {}
     findings: dict[str, dict[str, Any]] = {}
@@ -160,12 +161,16 @@ def _apply(conditions: dict[str, tuple[str, str]]) -> bool:
     return all(holds(variable, *condition) for variable, condition in conditions.items())
 
 
-def _self_check(model: str) -> dict[str, Any]:
+def _self_check(model: str, measure: bool) -> dict[str, Any]:
     """Load ``model`` and score a generated picture, as `crossiqa score` would."""
     try:
         from crossiqa_edge.imaging.testpattern import photo_like
-        from crossiqa_edge.runtime.scorer import Scorer
+        from crossiqa_edge.runtime import select
+        from crossiqa_edge.runtime.artefact import Artefact
+        from crossiqa_edge.runtime.scorer import Scorer, locate
 
+        if measure:
+            select.measured(Artefact.open(locate(model)))
         picture = photo_like(0, _CHECK_SIDE, _CHECK_SIDE)
         loading = time.perf_counter()
         with Scorer.load(model, work=1) as scorer:

@@ -1,9 +1,8 @@
 """Which backend runs an artefact, and why that one.
 
 ``auto`` takes the one that will be done first, opening included, of those that can run the file here, by
-what was measured on this machine (see ``speeds``). Where nothing was measured, it takes the first in the
-order of ``BACKENDS``: measuring takes a second or two, for which somebody who scores one picture should not
-wait. It is done once, where more than ``MUCH_WORK`` lies ahead, or by ``crossiqa doctor --measure``.
+what was measured on this machine (see ``speeds``). Where there is a choice and it was not measured yet, that
+is done on first use, once, in a second or two. Of equals, the first in the order of ``BACKENDS`` is taken.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from crossiqa_edge.runtime.backend import Backend
 
 AUTO = "auto"
 
-# Name -> module, in the order in which they are taken unmeasured: engines built for this GPU, then GPUs, then
-# what every installation has. A module has `obstacle(artefact) -> str | None`, which imports nothing heavy,
-# and `open_backend(artefact, *, threads, reason) -> Backend`.
+# Name -> module, in the order in which they are tried, and taken if equally fast: engines built for this GPU,
+# then GPUs, then what every installation has. A module has `obstacle(artefact) -> str | None`, which imports
+# nothing heavy, and `open_backend(artefact, *, threads, reason) -> Backend`.
 BACKENDS = {
     "tensorrt": "crossiqa_edge.runtime.tensorrt",
     "tensorrt-rtx": "crossiqa_edge.runtime.tensorrt_rtx",
@@ -37,9 +36,6 @@ BACKENDS = {
 _ON_CPU = frozenset({"onnxruntime", "openvino"})
 # Never taken by `auto`, because the first inference takes up to minutes.
 ONLY_BY_NAME = frozenset({"onnxruntime-tensorrt", "torch-compile", "torch-kernels"})
-# Views from which timing the backends first is repaid: nano takes some 10 ms a view on two cores, and the
-# slower of two backends is rarely slower by less than a tenth.
-MUCH_WORK = 1000
 
 
 def open_backend(
@@ -87,21 +83,24 @@ def measured(artefact: Artefact, *, threads: int | None = None) -> speeds.Speeds
     opened: dict[str, Backend] = {}
     opening: dict[str, float] = {}
     failed: dict[str, str] = {}
+    views = speeds.sample(artefact)
     try:
         for name in _able(obstacles(artefact)):
             start = perf_counter()
             try:
-                opened[name] = _open(artefact, name, threads, "being measured")
+                backend = opened[name] = _open(artefact, name, threads, "being measured")
+                opening[name] = round(1e3 * (perf_counter() - start), 1)
+                backend.infer(views)
             except (ArtefactError, BackendError) as error:
                 failed[name] = str(error)
-            opening[name] = round(1e3 * (perf_counter() - start), 1)
-        if not opened:
+        running = {name: backend for name, backend in opened.items() if name not in failed}
+        if not running:
             raise BackendError("; ".join(failed.values()) or f"{artefact.path}: no backend can run it here")
-        views = speeds.measure(opened, artefact)
+        timed = speeds.measure(running, views)
     finally:
         for backend in opened.values():
             backend.close()
-    found: speeds.Speeds = {name: speeds.Speed(opening[name], view) for name, view in views.items()}
+    found: speeds.Speeds = {name: speeds.Speed(opening[name], view) for name, view in timed.items()}
     found.update(dict.fromkeys(failed))
     speeds.remember(artefact, threads, found)
     return found
@@ -117,13 +116,11 @@ def _choose(artefact: Artefact, threads: int | None, work: int | None) -> tuple[
     if len(able) == 1:
         return able[0], f"the only one that runs this {artefact.kind} file here{hint}"
     known = speeds.recall(artefact, threads)
-    if work is not None and work >= MUCH_WORK and not set(able) <= set(known):
+    if not set(able) <= set(known) or not any(known[name] for name in able):
         known = measured(artefact, threads=threads)
-    running = {name: speed for name in able if (speed := known.get(name)) is not None}
-    if not running or not set(able) <= set(known):
-        order = ", ".join(able)
-        why = f"first in the stated order ({order}), not measured yet: crossiqa doctor --measure"
-        return able[0], f"{why}{hint}"
+    running = {name: speed for name in able if (speed := known[name]) is not None}
+    if broken := [name for name in able if name not in running]:
+        hint = f"; failed when measured: {', '.join(broken)}{hint}"
     figures = ", ".join(f"{name} {speed.view:.3g}" for name, speed in running.items())
     if work is None:
         return min(running, key=lambda name: running[name].view), f"fastest here, ms a view: {figures}{hint}"

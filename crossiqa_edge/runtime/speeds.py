@@ -22,6 +22,7 @@ import numpy as np
 
 from crossiqa_edge.atomic import write_text
 from crossiqa_edge.errors import OutputError
+from crossiqa_edge.imaging.sampling import Views
 from crossiqa_edge.machine import processor
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.backend import Backend
@@ -77,23 +78,25 @@ def remember(artefact: Artefact, threads: int | None, speeds: Speeds) -> None:
         write_text(path, json.dumps({"format": FORMAT, "entries": kept}, indent=1))
 
 
-def measure(opened: Mapping[str, Backend], artefact: Artefact) -> dict[str, float]:
-    """Milliseconds a view of each open backend: the median over rounds in which all take their turn."""
+def sample(artefact: Artefact) -> Views:
+    """Views to measure with: uint8, (``BATCH``, side, side, 3)."""
     side = artefact.card.view_size
-    views = np.random.default_rng(0).integers(0, 256, (BATCH, side, side, 3), np.uint8)
-    for backend in opened.values():
-        backend.infer(views)
-    seconds: dict[str, list[float]] = {name: [] for name in opened}
+    return np.random.default_rng(0).integers(0, 256, (BATCH, side, side, 3), np.uint8)
+
+
+def measure(running: Mapping[str, Backend], views: Views) -> dict[str, float]:
+    """Milliseconds a view of each warm backend: the median over rounds in which all take their turn."""
+    seconds: dict[str, list[float]] = {name: [] for name in running}
     started = perf_counter()
     least, most = _ROUNDS
     for turn in range(most):
         if turn >= least and perf_counter() - started > BUDGET:
             break
-        for name, backend in opened.items():
+        for name, backend in running.items():
             start = perf_counter()
             backend.infer(views)
             seconds[name].append(perf_counter() - start)
-    return {name: round(1e3 * median(times) / BATCH, 3) for name, times in seconds.items()}
+    return {name: round(1e3 * median(times) / len(views), 3) for name, times in seconds.items()}
 
 
 def _key(artefact: Artefact, threads: int | None) -> str:

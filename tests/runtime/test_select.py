@@ -10,17 +10,19 @@ from crossiqa_edge.card import CARD_KEY, ModelCard
 from crossiqa_edge.errors import ArtefactError, BackendError, ConfigError
 from crossiqa_edge.runtime import select, speeds
 from crossiqa_edge.runtime.artefact import Artefact
-from crossiqa_edge.runtime.select import MUCH_WORK, measured, open_backend
+from crossiqa_edge.runtime.select import measured, open_backend
 from crossiqa_edge.runtime.speeds import Speed
 
 
 class StandIn:
     """A backend that takes as long as it is told, on a clock that only it moves."""
 
-    def __init__(self, clock, seconds, reason):
-        self.clock, self.seconds, self.reason, self.closed = clock, seconds, reason, False
+    def __init__(self, clock, seconds, reason, wrong):
+        self.clock, self.seconds, self.reason, self.wrong, self.closed = clock, seconds, reason, wrong, False
 
     def infer(self, views):
+        if self.wrong:
+            raise self.wrong
         self.clock.now += self.seconds * len(views)
         return np.zeros(len(views), np.float32)
 
@@ -44,7 +46,7 @@ class Bench:
         monkeypatch.setattr(select, "perf_counter", self.clock)
         monkeypatch.setattr(select, "BACKENDS", self.rows)
 
-    def add(self, name, *, obstacle=None, opening=0.0, view=0.01, error=None):
+    def add(self, name, *, obstacle=None, opening=0.0, view=0.01, error=None, wrong=None):
         module = ModuleType(f"stand_in_{name}")
         module.obstacle = lambda artefact: obstacle
 
@@ -52,7 +54,7 @@ class Bench:
             if error:
                 raise error
             self.clock.now += opening
-            self.opened.append((name, StandIn(self.clock, view, reason)))
+            self.opened.append((name, StandIn(self.clock, view, reason, wrong)))
             return self.opened[-1][1]
 
         module.open_backend = open_backend
@@ -76,32 +78,32 @@ def artefact(tiny_onnx):
 def test_one_that_can_run_it_is_taken_without_measuring(artefact, bench):
     bench.add("picky", obstacle="no such accelerator")
     bench.add("plain")
-    backend = open_backend(artefact, work=10 * MUCH_WORK)
+    backend = open_backend(artefact, work=10_000)
     assert bench.names() == ["plain"]
     assert backend.reason == "the only one that runs this onnx file here"
 
 
-def test_unmeasured_the_first_in_order_is_taken(artefact, bench):
-    bench.add("first", view=9.0)
-    bench.add("second", view=0.001)
-    for work in (None, 1, MUCH_WORK - 1):
-        reason = open_backend(artefact, work=work).reason
-        assert reason == (
-            "first in the stated order (first, second), not measured yet: crossiqa doctor --measure"
-        )
-    assert bench.names() == ["first"] * 3
-
-
-def test_much_work_is_measured_once_and_remembered(artefact, bench):
+@pytest.mark.parametrize("work", [None, 1, 1000])
+def test_the_first_use_measures_and_remembers(artefact, bench, work):
     bench.add("slow", view=0.02)
     bench.add("fast", view=0.01)
-    first = open_backend(artefact, work=MUCH_WORK)
+    first = open_backend(artefact, work=work)
     assert bench.names() == ["slow", "fast", "fast"]
     assert [backend.closed for _, backend in bench.opened] == [True, True, False]
-    assert first.reason == "first to be done with 1000 views, opening included; ms a view: slow 20, fast 10"
-    assert open_backend(artefact, work=MUCH_WORK).reason == first.reason
+    assert first.reason.endswith("ms a view: slow 20, fast 10")
+    assert open_backend(artefact, work=1000).reason == (
+        "first to be done with 1000 views, opening included; ms a view: slow 20, fast 10"
+    )
     assert open_backend(artefact).reason == "fastest here, ms a view: slow 20, fast 10"
     assert bench.names()[3:] == ["fast", "fast"], "nothing was measured again"
+
+
+def test_of_equals_the_first_in_the_stated_order_is_taken(artefact, bench):
+    for name in ("one", "two", "three"):
+        bench.add(name)
+    open_backend(artefact)
+    open_backend(artefact, work=5)
+    assert bench.names()[3:] == ["one", "one"]
 
 
 def test_a_single_picture_does_not_wait_for_what_opens_slowly(artefact, bench):
@@ -119,7 +121,23 @@ def test_what_fails_when_it_is_measured_is_never_taken(artefact, bench):
     bench.add("slow", view=0.02)
     bench.add("fast", view=0.01)
     assert measured(artefact) == {"slow": Speed(0, 20), "fast": Speed(0, 10), "broken": None}
-    assert open_backend(artefact).reason == "fastest here, ms a view: slow 20, fast 10"
+    assert open_backend(artefact).reason == (
+        "fastest here, ms a view: slow 20, fast 10; failed when measured: broken"
+    )
+
+
+def test_what_opens_but_cannot_infer_is_never_taken(artefact, bench):
+    bench.add("hollow", wrong=BackendError("out of memory"))
+    bench.add("sound")
+    assert "failed when measured: hollow" in open_backend(artefact).reason
+    assert bench.names() == ["hollow", "sound", "sound"] and bench.opened[0][1].closed
+
+
+def test_a_record_in_which_all_failed_is_measured_anew(artefact, bench):
+    bench.add("one")
+    bench.add("two")
+    speeds.remember(artefact, None, {"one": None, "two": None})
+    assert open_backend(artefact).reason == "fastest here, ms a view: one 10, two 10"
 
 
 def test_where_all_fail_their_errors_are_told(artefact, bench):
@@ -133,8 +151,6 @@ def test_a_backend_that_came_later_makes_a_measurement_old(artefact, bench):
     bench.add("two", view=0.01)
     measured(artefact)
     bench.add("three", view=0.001)
-    assert "not measured yet" in open_backend(artefact).reason
-    measured(artefact)
     assert "three 1" in open_backend(artefact).reason
 
 
