@@ -1,8 +1,8 @@
 """How often pictures are flagged: ``python -m crossiqa_edge.bench.flag_rates [FOLDER...]``.
 
-Photographs, in the folders that are named, should not be; pages of text, screens and plots, drawn here from
-seeds and stored as PNG, JPEG and WebP, should be. Prints a Markdown table of shares, and what the flags cost
-a picture.
+Photographs, in the folders that are named, should not be; pages of text, screens, plots, noise and patterns,
+made here from seeds and stored as PNG, JPEG and WebP, should be. Prints a Markdown table of shares, and what
+the flags cost a picture.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from time import perf_counter
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from crossiqa_edge.errors import InputError, MissingDependencyError
@@ -114,10 +115,37 @@ def plot(generator: np.random.Generator) -> Image.Image:
     return Image.open(stream).convert("RGB")
 
 
+def noise(generator: np.random.Generator) -> Image.Image:
+    """Grey or coloured, normal or even, around some level."""
+    width, height = _one(generator, _SIZES)
+    shape = (height, width, int(_one(generator, (1, 3))))
+    spread = generator.uniform(8, 60)
+    values = (
+        generator.normal(0, spread, shape)
+        if generator.random() < 0.5
+        else generator.uniform(-1, 1, shape) * spread
+    )
+    return _from_values(values + generator.uniform(60, 200))
+
+
+def pattern(generator: np.random.Generator) -> Image.Image:
+    """Bars, a ramp or a chequerboard."""
+    width, height = _one(generator, _SIZES)
+    y, x = np.mgrid[:height, :width]
+    step = int(generator.integers(4, 120))
+    dark, light = np.sort(generator.integers(0, 256, (2, 3)), axis=0)
+    share = (x // step % 2, y // step % 2, (x // step + y // step) % 2, x / width, y / height)[
+        int(generator.integers(5))
+    ]
+    return _from_values(dark + share[..., None] * (light - dark + 20))
+
+
 KINDS: dict[str, Callable[[np.random.Generator], Image.Image]] = {
     "pages of text": page,
     "screens": screen,
     "plots": plot,
+    "noise": noise,
+    "bars, ramps, boards": pattern,
 }
 
 
@@ -174,6 +202,10 @@ def main(folders: Sequence[str]) -> None:
 
 def _one(generator: np.random.Generator, choices: Sequence[Item]) -> Item:
     return choices[int(generator.integers(len(choices)))]
+
+
+def _from_values(values: npt.NDArray[np.float64]) -> Image.Image:
+    return Image.fromarray(np.broadcast_to(values, (*values.shape[:2], 3)).clip(0, 255).astype(np.uint8))
 
 
 def _colour(generator: np.random.Generator) -> tuple[int, ...]:

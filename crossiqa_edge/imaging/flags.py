@@ -1,4 +1,4 @@
-"""Reasons to doubt a picture's score: it shows nothing, is too small, or is drawn rather than photographed.
+"""Reasons to doubt a picture's score: it shows nothing, is too small, or is no photograph.
 
 People were asked about photographs, so a score of anything else is an extrapolation that no interval
 covers. What is looked at are the views that the network sees, so the cost does not grow with the picture.
@@ -14,7 +14,7 @@ from crossiqa_edge.imaging.sampling import Views
 
 Luma = npt.NDArray[np.uint8]
 
-FLAGS = ("tiny", "blank", "graphics")
+FLAGS = ("tiny", "blank", "graphics", "synthetic")
 
 BLACK = 16  # luma of what counts as black, with room for a codec's noise
 _BLACK_SHARE = 0.98  # of the points; a channel's logo may stay
@@ -31,12 +31,20 @@ _LEAST_EMPTY = 0.15  # share of all blocks
 _MOST_GENTLE = 0.2  # share of the blocks that are not empty
 _MOST_SHADES = 40.0  # effective number, see ``_shades``
 
+# In a photograph neighbours are alike, but not the same, and there are more than two shades. The same sets,
+# and 30 of them under every degradation at its worst level, keep a distance: where they are not blank, their
+# neighbours correlate by 0.31 or more and differ by 0.24 or more in either direction, in 2.6 shades at least.
+_LEAST_CORRELATION = 0.2
+_LEAST_DIFFERENCE = 0.05  # luma, mean
+_LEAST_SHADES = 2.3
+
 
 def picture_flags(size: tuple[int, int], views: Views) -> tuple[str, ...]:
     """Those of ``FLAGS`` that hold.
 
     ``tiny``: a side is shorter than a view, so that a view shows some parts twice. ``blank``: all black, or
-    one uniform field. ``graphics``: text, a screen, a plot or a drawing.
+    one uniform field. ``graphics``: text, a screen, a plot or a drawing. ``synthetic``: noise, bars, a ramp,
+    or no more than two shades.
 
     Args:
         size: (height, width) of the picture in pixels.
@@ -44,7 +52,9 @@ def picture_flags(size: tuple[int, int], views: Views) -> tuple[str, ...]:
     """
     luma = luma_of(views)
     blank = is_black(luma) or is_flat(luma)
-    found = (min(size) < views.shape[1], blank, not blank and is_graphics(luma))
+    graphics = not blank and is_graphics(luma)
+    synthetic = not blank and not graphics and is_synthetic(luma)
+    found = (min(size) < views.shape[1], blank, graphics, synthetic)
     return tuple(name for name, holds in zip(FLAGS, found, strict=True) if holds)
 
 
@@ -81,6 +91,29 @@ def is_graphics(luma: Luma) -> bool:
         and gentle < _MOST_GENTLE * (span.size - empty)
         and _shades(luma) < _MOST_SHADES
     )
+
+
+def is_synthetic(luma: Luma) -> bool:
+    """Whether views (V, S, S) that are not blank show noise, bars or a ramp along an axis, or two shades."""
+    down, across = _differences(luma)
+    unrelated = 2 * float(
+        luma.var()
+    )  # mean square difference of points that have nothing to do with each other
+    correlation = [1 - float(steps @ steps) / (unrelated * steps.size) for steps in (down, across)]
+    difference = [float(np.abs(steps).mean()) for steps in (down, across)]
+    return (
+        max(correlation) < _LEAST_CORRELATION
+        or min(difference) < _LEAST_DIFFERENCE
+        or _shades(luma) < _LEAST_SHADES
+    )
+
+
+def _differences(luma: Luma) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Of neighbours within blocks, downwards and across, flat: seams of blocks may be those of tiles."""
+    count, along = len(luma), luma.shape[1] // _BLOCK
+    blocks = luma[:, : along * _BLOCK, : along * _BLOCK].astype(np.float32)
+    blocks = blocks.reshape(count, along, _BLOCK, along, _BLOCK)
+    return np.diff(blocks, axis=2).ravel(), np.diff(blocks, axis=4).ravel()
 
 
 def _shades(luma: Luma) -> float:

@@ -18,7 +18,8 @@ _READING = (
 _READING_PICTURES = (
     " The mark on a bar is the score; where there is a pale band, the human score lay inside a band of this "
     "width in nine of ten held-out pictures with such a score. A flag throws doubt on a score: people were "
-    "asked about photographs, not about what is tiny, blank or graphics (text, a screen, a plot)."
+    "asked about photographs, not about what is tiny, blank, graphics (text, a screen, a plot) or synthetic "
+    "(noise, bars, a ramp)."
 )
 _READING_CLIPS = (
     " A clip is pooled over its scored frames alone: what is black, flat or frozen is flagged and not "
