@@ -21,6 +21,7 @@ from crossiqa_edge.bench.jsonl import append
 from crossiqa_edge.bench.training_command import command_line, run_measure
 from crossiqa_edge.data.datasets.splits import TEN
 from crossiqa_edge.model.checkpoint import load
+from crossiqa_edge.model.family import FAMILY
 from crossiqa_edge.training.distributed import World, joined
 from crossiqa_edge.training.finetune import MODEL, finetune
 from crossiqa_edge.training.metrics import json_number
@@ -63,22 +64,24 @@ def measure(options: argparse.Namespace) -> None:
         CrossIQAError: a set that is not there, or a folder that cannot be written.
     """
     with joined() as world:
-        found, start = _ten_srcc(options.data, options.work, world, options.workers)
+        found, start = _ten_srcc(options, world)
     low, median, high = (json_number(float(value)) for value in np.quantile(found, (0.25, 0.5, 0.75)))
-    row = head(TUNED_SPLITS, f"{_SPLIT.size}, fine-tuned", "encoder", load(start)[1].identity)
+    row = head(TUNED_SPLITS, f"{options.size}, fine-tuned", "encoder", load(start)[1].identity)
     views = _SPLIT.steps * _SPLIT.batch * _SPLIT.variants
     row |= {"corpus": "authentic", "splits": TEN, "views": views, "srcc": median, "quartiles": [low, high]}
     append(options.out / FIGURES, row)
 
 
-def _ten_srcc(root: Path, work: Path, world: World, workers: int) -> tuple[list[float], Path]:
+def _ten_srcc(options: argparse.Namespace, world: World) -> tuple[list[float], Path]:
     """SRCC of each split, and the weights that all of them started from."""
+    root, work = options.data, options.work / options.size
 
     def train(recipe: FinetuneRecipe, weights: Path | None, roots: dict[str, Path], folder: str) -> Path:
         path = work / folder / MODEL
         if not path.is_file():
-            cache = work / "pictures"
-            finetune(recipe, weights, roots, path.parent, world, cache=cache, workers=workers)
+            cache = options.work / "pictures"
+            sized = replace(recipe, size=options.size)
+            finetune(sized, weights, roots, path.parent, world, cache=cache, workers=options.workers)
         return path
 
     photos = root / "photos"
@@ -92,7 +95,11 @@ def _ten_srcc(root: Path, work: Path, world: World, workers: int) -> tuple[list[
 
 
 def main(arguments: list[str] | None = None) -> int:
-    return run_measure(measure, command_line((__doc__ or "").split(":")[0]).parse_args(arguments))
+    parser = command_line((__doc__ or "").split(":")[0])
+    parser.add_argument(
+        "--size", choices=tuple(FAMILY), default="nano", help="of the network (default: nano)"
+    )
+    return run_measure(measure, parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from crossiqa_edge.bench.accuracy_rows import FIGURES, TUNED_SPLITS, read
 from crossiqa_edge.imaging.testpattern import photo_like
 from crossiqa_edge.training.recipe import Source
 
-SMALL = {"size": "micro", "view_size": 32, "batch": 2, "steps": 3, "steps_per_epoch": 3, "warmup_steps": 1}
+SMALL = {"view_size": 32, "batch": 2, "steps": 3, "steps_per_epoch": 3, "warmup_steps": 1}
 
 
 @pytest.fixture
@@ -36,13 +36,24 @@ def root(tmp_path, monkeypatch):
 def test_the_median_over_splits_is_written_and_trainings_are_kept(root, capsys):
     out, work = root / "out", root / "work"
     out.mkdir()
-    arguments = ["--data", str(root), "--work", str(work), "--out", str(out), "--workers", "0"]
+    arguments = [
+        "--data",
+        str(root),
+        "--work",
+        str(work),
+        "--out",
+        str(out),
+        "--workers",
+        "0",
+        "--size",
+        "micro",
+    ]
     assert ten_splits.main(arguments) == 0
     (row,) = read(out / FIGURES)
     assert (row["kind"], row["splits"], row["corpus"]) == (TUNED_SPLITS, 3, "authentic")
     low, high = row["quartiles"]
     assert -1 <= low <= row["srcc"] <= high <= 1
-    made = {path: path.stat().st_mtime_ns for path in work.glob("*/model.safetensors")}
+    made = {path: path.stat().st_mtime_ns for path in work.glob("micro/*/model.safetensors")}
     assert len(made) == 4
     assert ten_splits.main(arguments) == 0
     assert made == {path: path.stat().st_mtime_ns for path in made}
