@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.util import find_spec
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from crossiqa_edge.runtime.openvino_sizes import FixedSizes
 
 if TYPE_CHECKING:
     import openvino
+
+_making_the_core = Lock()
 
 
 def obstacle(artefact: Artefact) -> str | None:
@@ -77,11 +80,27 @@ class OpenVinoBackend:
             self._network = None
 
 
+def _core() -> openvino.Core:
+    """The one of this process, which is never given back.
+
+    A core that compiles for the CPU sets an alternate stack for signals and in the end restores what was there
+    before. Two that end in the order in which they began leave the freed stack of the first, and the next
+    signal, be it Ctrl-C, ends the process with a segmentation fault (seen with OpenVINO 2026.4).
+    """
+    with _making_the_core:
+        return _made_core()
+
+
+@cache
+def _made_core() -> openvino.Core:
+    import openvino
+
+    return openvino.Core()
+
+
 def _compiled(artefact: Artefact, data: bytes, threads: int | None) -> FixedSizes:
     try:
-        import openvino
-
-        core = openvino.Core()
+        core = _core()
     except Exception as error:  # a broken installation raises ImportError or RuntimeError
         raise BackendError(f"OpenVINO does not start ({_one_line(error)}); install it anew") from error
     try:

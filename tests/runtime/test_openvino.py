@@ -1,5 +1,8 @@
 """What is OpenVINO's alone; what it shares with onnxruntime is in ``test_cpu_backends``."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -23,6 +26,22 @@ def test_a_network_scores_as_with_onnxruntime(micro_export):
 def test_float32_is_never_computed_in_bfloat16(make_onnx):
     assert _settings(Artefact.open(make_onnx()), None)["INFERENCE_PRECISION_HINT"] == "f32"
     assert "INFERENCE_PRECISION_HINT" not in _settings(Artefact.open(make_onnx(precision="int8")), None)
+
+
+def test_a_signal_is_survived_after_two_models_were_closed_in_the_order_of_their_opening(tiny_onnx):
+    code = (
+        "import gc, signal, sys\n"
+        "from crossiqa_edge.runtime.artefact import Artefact\n"
+        "from crossiqa_edge.runtime.openvino import open_backend\n"
+        "opened = [open_backend(Artefact.open(sys.argv[1])) for _ in range(2)]\n"
+        "for backend in opened:\n"
+        "    backend.close()\n"
+        "gc.collect()\n"
+        "signal.signal(signal.SIGINT, lambda *_: print('handled'))\n"
+        "signal.raise_signal(signal.SIGINT)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tiny_onnx)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "handled\n")
 
 
 def test_pixels_are_ordered_as_bytes_and_scores_stay(micro_export):
