@@ -83,9 +83,9 @@ class OpenVinoBackend:
 def _core() -> openvino.Core:
     """The one of this process, which is never given back.
 
-    A core that compiles for the CPU sets an alternate stack for signals and in the end restores what was there
-    before. Two that end in the order in which they began leave the freed stack of the first, and the next
-    signal, be it Ctrl-C, ends the process with a segmentation fault (seen with OpenVINO 2026.4).
+    A core that compiles for the CPU sets an alternate stack for signals, and in the end restores what was
+    there before. Two that end in the order in which they began leave the freed stack of the first, and the
+    next signal, be it Ctrl-C, ends the process with a segmentation fault (seen with OpenVINO 2026.4).
     """
     with _making_the_core:
         return _made_core()
