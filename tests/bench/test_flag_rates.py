@@ -28,6 +28,7 @@ def test_a_row_counts_each_flag() -> None:
         yield photo_like(0, 100, 300)
         yield np.zeros((100, 100, 3), np.uint8)
         yield np.asarray(flag_rates.page(np.random.default_rng(0)))
+        yield np.asarray(flag_rates.noise(np.random.default_rng(0)))
 
     line, milliseconds = flag_rates.row("mixed", frames())
     assert line == "| mixed | 5 | 40.0% | 20.0% | 20.0% | 20.0% |"
