@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from importlib.util import find_spec
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     import openvino
 
 _making_the_core = Lock()
+_cores: list[openvino.Core] = []  # none or one
 
 
 def obstacle(artefact: Artefact) -> str | None:
@@ -87,15 +87,12 @@ def _core() -> openvino.Core:
     there before. Two that end in the order in which they began leave the freed stack of the first, and the
     next signal, be it Ctrl-C, ends the process with a segmentation fault (seen with OpenVINO 2026.4).
     """
-    with _making_the_core:
-        return _made_core()
-
-
-@cache
-def _made_core() -> openvino.Core:
     import openvino
 
-    return openvino.Core()
+    with _making_the_core:
+        if not _cores:
+            _cores.append(openvino.Core())
+        return _cores[0]
 
 
 def _compiled(artefact: Artefact, data: bytes, threads: int | None) -> FixedSizes:
