@@ -28,9 +28,7 @@ def test_a_broken_runtime_is_exit_code_1_with_every_limit_and_the_furthest_views
         return sound(self, views) + np.float32(self is calls[0])  # the artefact is scored first
 
     monkeypatch.setattr(OrtBackend, "infer", off_by_one)
-    done = crossiqa(
-        "verify", micro_export.onnx, "--reference", micro_export.onnx, "--backend", "onnxruntime"
-    )
+    done = crossiqa("verify", micro_export.onnx, "--reference", micro_export.onnx, "--backend", "onnxruntime")
     assert done.code == 1
     assert "refused" in done.out and "furthest" in done.out
     assert "a score differs by 1, allowed 0.01" in done.err
