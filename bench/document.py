@@ -46,7 +46,9 @@ Inference alone, views in memory (`crossiqa bench roofline`):
 {roofline}
 
 Each kernel against what memory and tensor cores of a GPU reach (`python -m crossiqa_edge.bench.kernels`,
-column "of the roof"; [kernels.md](kernels.md)):
+column "of the roof"; [kernels.md](kernels.md)). A run takes up to nine minutes and writes every row as soon
+as it is there; what torch.compile had no time for is measured by the same command with `--resume`. Below the
+timings stand the goals, and for each that is missed the kernels that the GPU ran:
 
 {kernels}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,16 +12,13 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from crossiqa_edge.bench.kernel_names import EAGER, OURS, OURS_WIDE, SDPA
+from crossiqa_edge.bench.kernel_peers import Call, Candidates, by_compiler, pair_of_candidates
 from crossiqa_edge.kernels.attention import attention
 from crossiqa_edge.kernels.attention_int8 import attention_int8
 from crossiqa_edge.kernels.layer_norm import add_layer_norm, layer_norm
 from crossiqa_edge.kernels.linear import linear
 from crossiqa_edge.kernels.linear_int8 import linear_int8, quantise_rows
-
-OURS = "crossiqa"
-OURS_WIDE = f"{OURS} in 16 bits"
-EAGER = "eager"
-COMPILED = "torch.compile"
 
 # (batch, tokens, heads, head dim): small views, nano and the others at 224, long rows of 384 and 512 pixels
 ATTENTION_SHAPES = (
@@ -37,13 +34,13 @@ LINEAR_SHAPES = (
     *((64 * 197, 192, 768, "gelu"), (64 * 197, 768, 3072, "gelu"), (64 * 197, 3072, 768, "residual")),
 )
 _SDPA = {
-    "sdpa flash": SDPBackend.FLASH_ATTENTION,
-    "sdpa efficient": SDPBackend.EFFICIENT_ATTENTION,
-    "sdpa cudnn": SDPBackend.CUDNN_ATTENTION,
-    "sdpa math": SDPBackend.MATH,
+    f"{SDPA} flash": SDPBackend.FLASH_ATTENTION,
+    f"{SDPA} efficient": SDPBackend.EFFICIENT_ATTENTION,
+    f"{SDPA} cudnn": SDPBackend.CUDNN_ATTENTION,
+    f"{SDPA} math": SDPBackend.MATH,
 }
 
-Call = Callable[[], Tensor | tuple[Tensor, ...]]  # of several results the first is compared
+Shape = Mapping[str, int | str]
 
 
 @dataclass(frozen=True)
@@ -51,30 +48,30 @@ class Case:
     """One comparison.
 
     Attributes:
-        kernel: what is timed, for instance ``attention``.
-        shape: its sizes.
         flops: operations, a multiply-add counting two; moved: the least bytes that must move.
         candidates: name -> a function that prepares and gives the call; ``OURS`` is one of them.
+        int8: the part of the operations that ``OURS`` does in int8.
     """
 
-    kernel: str
-    shape: Mapping[str, int | str]
     flops: float
     moved: float
     candidates: Mapping[str, Callable[[], Call]]
+    int8: float = 0.0
 
 
-def kernel_cases(device: str, dtype: torch.dtype, *, compiled: bool = True) -> Iterator[Case]:
-    """Every kernel at the shapes above, with inputs made on ``device`` when a case is reached."""
-    for shape in ATTENTION_SHAPES:
-        yield attention_case(*shape, device=device, dtype=dtype, compiled=compiled)
-    for shape in INT8_SHAPES:
-        yield attention_int8_case(*shape, device=device, dtype=dtype, compiled=compiled)
-    for rows, width in ROW_SHAPES:
-        yield from row_cases(rows, width, device=device, dtype=dtype, compiled=compiled)
-    for rows, depth, columns, epilogue in LINEAR_SHAPES:
-        yield int8_case(rows, depth, columns, device=device, dtype=dtype, compiled=compiled)
-        yield linear_case(rows, depth, columns, epilogue, device=device, dtype=dtype, compiled=compiled)
+@dataclass(frozen=True)
+class Planned:
+    """A case that is not made yet, so that what its inputs take is taken when it is its turn.
+
+    Attributes:
+        kernel: what is timed, for instance ``attention``.
+        shape: its sizes.
+        make: makes the inputs and the candidates.
+    """
+
+    kernel: str
+    shape: Shape
+    make: Callable[[], Case]
 
 
 def attention_case(
@@ -93,9 +90,9 @@ def attention_case(
 
         return call
 
-    candidates: dict[str, Callable[[], Call]] = {OURS: lambda: lambda: attention(qkv)}
+    candidates: Candidates = {OURS: lambda: lambda: attention(qkv)}
     candidates |= {name: partial(by, backend) for name, backend in _SDPA.items()}
-    return _attention("attention", qkv, candidates | _compiled(plain, compiled))
+    return _attention(qkv, candidates | by_compiler(plain, compiled))
 
 
 def attention_int8_case(
@@ -107,12 +104,12 @@ def attention_int8_case(
     def plain() -> Tensor:
         return _torchs_attention(qkv)
 
-    candidates: dict[str, Callable[[], Call]] = {
+    candidates: Candidates = {
         OURS: lambda: lambda: attention_int8(qkv),
         OURS_WIDE: lambda: lambda: attention(qkv),
         EAGER: lambda: plain,
     }
-    return _attention("attention_int8", qkv, candidates | _compiled(plain, compiled))
+    return _attention(qkv, candidates | by_compiler(plain, compiled), int8=0.5)
 
 
 def _torchs_attention(qkv: Tensor) -> Tensor:
@@ -121,50 +118,56 @@ def _torchs_attention(qkv: Tensor) -> Tensor:
     return context.transpose(1, 2).flatten(2)
 
 
-def _attention(kernel: str, qkv: Tensor, candidates: Mapping[str, Callable[[], Call]]) -> Case:
+def _attention(qkv: Tensor, candidates: Candidates, int8: float = 0.0) -> Case:
     batch, tokens, _, heads, dim = qkv.shape
     return Case(
-        kernel,
-        {"batch": batch, "tokens": tokens, "heads": heads, "head_dim": dim},
         flops=4.0 * batch * heads * tokens**2 * dim,
         moved=4.0 * batch * tokens * heads * dim * qkv.element_size(),
         candidates=candidates,
+        int8=int8,
     )
 
 
-def row_cases(rows: int, width: int, **options: Any) -> Iterator[Case]:
-    """LayerNorm alone, and with the addition before it."""
-    make = {"device": options["device"], "dtype": options["dtype"]}
-    branch, residual = (torch.randn(rows, width, **make) for _ in range(2))
-    weight, bias = (torch.randn(width, **make) for _ in range(2))
-    size = branch.element_size()
+def layer_norm_case(rows: int, width: int, **options: Any) -> Case:
+    """LayerNorm alone."""
+    (x,), weight, bias = _rows(1, rows, width, options)
+    return _row_case(
+        x,
+        passes=2,
+        ours=lambda: layer_norm(x, weight, bias, 1e-6),
+        torchs=lambda: functional.layer_norm(x, (width,), weight, bias, 1e-6),
+        compiled=options["compiled"],
+    )
 
-    def plain() -> Tensor:
-        return functional.layer_norm(branch, (width,), weight, bias, 1e-6)
 
-    def plain_added() -> tuple[Tensor, Tensor]:
+def add_layer_norm_case(rows: int, width: int, **options: Any) -> Case:
+    """LayerNorm with the addition before it, whose sum is a result as well."""
+    (branch, residual), weight, bias = _rows(2, rows, width, options)
+
+    def plain() -> tuple[Tensor, Tensor]:
         stream = residual + branch
         return functional.layer_norm(stream, (width,), weight, bias, 1e-6), stream
 
-    pairs: tuple[tuple[str, Call, Call, int], ...] = (
-        ("layer_norm", lambda: layer_norm(branch, weight, bias, 1e-6), plain, 2),
-        (
-            "add_layer_norm",
-            lambda: add_layer_norm(branch, residual, None, weight, bias, 1e-6),
-            plain_added,
-            4,
-        ),
+    return _row_case(
+        branch,
+        passes=4,
+        ours=lambda: add_layer_norm(branch, residual, None, weight, bias, 1e-6),
+        torchs=plain,
+        compiled=options["compiled"],
     )
-    for name, ours, torchs, passes in pairs:
-        yield _pair(
-            name,
-            {"rows": rows, "width": width},
-            flops=8.0 * rows * width,
-            moved=float(passes * rows * width * size),
-            ours=ours,
-            torchs=torchs,
-            compiled=options["compiled"],
-        )
+
+
+def _rows(
+    count: int, rows: int, width: int, options: dict[str, Any]
+) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+    make = {"device": options["device"], "dtype": options["dtype"]}
+    weight, bias = (torch.randn(width, **make) for _ in range(2))
+    return tuple(torch.randn(rows, width, **make) for _ in range(count)), weight, bias
+
+
+def _row_case(x: Tensor, *, passes: int, ours: Call, torchs: Call, compiled: bool) -> Case:
+    moved = float(passes * x.numel() * x.element_size())
+    return Case(8.0 * x.numel(), moved, pair_of_candidates(ours, torchs, compiled))
 
 
 def linear_case(rows: int, depth: int, columns: int, epilogue: str, **options: Any) -> Case:
@@ -180,16 +183,13 @@ def linear_case(rows: int, depth: int, columns: int, epilogue: str, **options: A
         y = functional.gelu(y) if epilogue == "gelu" else y
         return y if added is None else y + added
 
+    def ours() -> Tensor:
+        y: Tensor = linear(x, weight, bias, None, added, activation)
+        return y
+
     elements = rows * depth + columns * depth + rows * columns * (1 if added is None else 2)
-    return _pair(
-        "linear",
-        {"rows": rows, "depth": depth, "columns": columns, "epilogue": epilogue},
-        flops=2.0 * rows * depth * columns,
-        moved=float(elements * x.element_size()),
-        ours=lambda: linear(x, weight, bias, None, added, activation),
-        torchs=plain,
-        compiled=options["compiled"],
-    )
+    moved = float(elements * x.element_size())
+    return Case(2.0 * rows * depth * columns, moved, pair_of_candidates(ours, plain, options["compiled"]))
 
 
 def int8_case(rows: int, depth: int, columns: int, **options: Any) -> Case:
@@ -198,34 +198,10 @@ def int8_case(rows: int, depth: int, columns: int, **options: Any) -> Case:
     x = torch.randn(rows, depth, **make)
     weight, bias = torch.randn(columns, depth, **make) * depth**-0.5, torch.randn(columns, **make)
     quantised, scale = quantise_rows(weight)
-    return _pair(
-        "linear_int8",
-        {"rows": rows, "depth": depth, "columns": columns},
-        flops=2.0 * rows * depth * columns,
-        moved=float((rows * depth + rows * columns) * x.element_size() + columns * depth),
-        ours=lambda: linear_int8(x, quantised, scale, bias),
-        torchs=lambda: functional.linear(x, weight, bias),
-        compiled=options["compiled"],
+    candidates = pair_of_candidates(
+        lambda: linear_int8(x, quantised, scale, bias),
+        lambda: functional.linear(x, weight, bias),
+        options["compiled"],
     )
-
-
-def _pair(
-    kernel: str,
-    shape: Mapping[str, int | str],
-    *,
-    flops: float,
-    moved: float,
-    ours: Call,
-    torchs: Call,
-    compiled: bool,
-) -> Case:
-    return Case(kernel, shape, flops, moved, pair_of_candidates(ours, torchs, compiled))
-
-
-def pair_of_candidates(ours: Call, torchs: Call, compiled: bool) -> dict[str, Callable[[], Call]]:
-    """Ours, torch's, and where it is wanted torch's by torch.compile, which compiles when it is prepared."""
-    return {OURS: lambda: ours, EAGER: lambda: torchs} | _compiled(torchs, compiled)
-
-
-def _compiled(call: Call, wanted: bool) -> dict[str, Callable[[], Call]]:
-    return {COMPILED: lambda: torch.compile(call, dynamic=False)} if wanted else {}
+    moved = float((rows * depth + rows * columns) * x.element_size() + columns * depth)
+    return Case(2.0 * rows * depth * columns, moved, candidates, int8=1.0)

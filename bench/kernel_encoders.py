@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor
+from torch import Tensor, nn
 
-from crossiqa_edge.bench.kernel_cases import COMPILED, EAGER, OURS, Call, Case, pair_of_candidates
+from crossiqa_edge.bench.kernel_cases import Case
+from crossiqa_edge.bench.kernel_names import EAGER, OURS, PERSISTENT
+from crossiqa_edge.bench.kernel_peers import Call, Candidates, by_tuned_compiler, pair_of_candidates
 from crossiqa_edge.card import ModelCard
 from crossiqa_edge.imaging.sampling import GRID
 from crossiqa_edge.kernels.pixels import fragment_corners, sampled_pixels
@@ -17,54 +20,32 @@ from crossiqa_edge.kernels.quality import FusedQuality
 from crossiqa_edge.model.family import family_size
 from crossiqa_edge.model.quality import QualityModel
 
-SIZES = ("tiny", "nano", "small", "base")
-BATCHES = (1, 64, 8, 256)  # the goals' batches first, in case time runs out
-FRAMES = ((1080, 1920), (2160, 3840))
-TUNED = f"{COMPILED} max-autotune"  # records CUDA graphs itself
-PERSISTENT = f"{OURS} persistent"  # experimental, for a batch of one
-
 _MLP_RATIO = 4
-
-
-def encoder_cases(device: str, dtype: torch.dtype, *, compiled: bool = True) -> Iterator[Case]:
-    """The family on frames and at every batch; what the goals name comes first.
-
-    On frames torch.compile is a candidate for the first size alone: it takes half a minute to prepare.
-    """
-    yield from sampled_cases(SIZES[0], device=device, dtype=dtype, compiled=compiled)
-    for batch in BATCHES:
-        for size in SIZES:
-            yield encoder_case(size, batch, device=device, dtype=dtype, compiled=compiled)
-    for size in SIZES[1:]:
-        yield from sampled_cases(size, device=device, dtype=dtype, compiled=False)
-
-
-def sampled_cases(size: str, *, device: str, dtype: torch.dtype, compiled: bool) -> Iterator[Case]:
-    """One member from frames to scores, and the two ends of that way, embed and head, by themselves."""
-    for height, width in FRAMES:
-        yield frame_case(size, height, width, device=device, dtype=dtype, compiled=compiled)
-        yield embed_case(size, height, width, device=device, dtype=dtype, compiled=compiled)
-    yield head_case(size, 64, device=device, dtype=dtype, compiled=compiled)
+_SPREAD = 0.25  # of the regression's results: scores from about 25 to 75
 
 
 def encoder_case(size: str, batch: int, *, device: str, dtype: torch.dtype, compiled: bool) -> Case:
     """uint8 views on the device to scores: torch's side computes its encoder in ``dtype`` as well."""
     model = _model(size, device)
-    side = model.encoder.patch_embed.img_size[0]
-    views = torch.randint(0, 256, (batch, side, side, 3), dtype=torch.uint8, device=device)
+    views = _views(model, batch, device)
     fused, plain = FusedQuality(model, dtype), _plain(model, dtype)
-    candidates: dict[str, Callable[[], Call]] = {
-        OURS: lambda: lambda: fused(views),
-        EAGER: lambda: lambda: plain(views),
-    }
-    if batch == 1:
-        persistent = FusedQuality(model, dtype, persistent=True)
-        candidates[PERSISTENT] = lambda: lambda: persistent(views)
-    if compiled:
-        tuned = torch.compile(plain, mode="max-autotune", dynamic=False)
-        candidates[TUNED] = lambda: lambda: tuned(views)
-    flops, moved = _work(size, batch, dtype)
-    return Case("encoder", {"size": size, "batch": batch}, flops, moved, candidates)
+    candidates: Candidates = {OURS: lambda: lambda: fused(views), EAGER: lambda: lambda: plain(views)}
+    tuned = by_tuned_compiler(lambda: plain(views), compiled)
+    return Case(*_work(size, batch, dtype), candidates | tuned)
+
+
+def one_launch_case(size: str, *, device: str, dtype: torch.dtype) -> Case:
+    """A single view to its score, the blocks in one launch: the experiment, against the fused kernels."""
+    model = _model(size, device)
+    views = _views(model, 1, device)
+    fused, plain = FusedQuality(model, dtype), _plain(model, dtype)
+
+    def persistent() -> Call:
+        quality = FusedQuality(model, dtype, persistent=True)
+        return lambda: quality(views)
+
+    candidates: Candidates = {OURS: lambda: lambda: fused(views), EAGER: lambda: lambda: plain(views)}
+    return Case(*_work(size, 1, dtype), candidates | {PERSISTENT: persistent})
 
 
 def frame_case(
@@ -81,14 +62,8 @@ def frame_case(
     def plain() -> Tensor:
         return score(sampled_pixels(frame, None, None, corners, tile))
 
-    flops, moved = _work(size, 1, dtype)
-    return Case(
-        "frame to score",
-        {"size": size, "height": height, "width": width},
-        flops,
-        moved,
-        pair_of_candidates(lambda: fused.sampled(frame, corners, tile), plain, compiled),
-    )
+    candidates = pair_of_candidates(lambda: fused.sampled(frame, corners, tile), plain, compiled)
+    return Case(*_work(size, 1, dtype), candidates)
 
 
 def embed_case(
@@ -114,13 +89,8 @@ def embed_case(
         flops += 2.0 * rows * weight.numel()
         moved += weight.numel() * dtype.itemsize
         values = rows * weight.shape[0]
-    return Case(
-        "embed",
-        {"size": size, "height": height, "width": width},
-        flops,
-        moved,
-        pair_of_candidates(lambda: fused.embedded(frame, corners, tile), plain, compiled),
-    )
+    candidates = pair_of_candidates(lambda: fused.embedded(frame, corners, tile), plain, compiled)
+    return Case(flops, moved, candidates)
 
 
 def head_case(size: str, batch: int, *, device: str, dtype: torch.dtype, compiled: bool) -> Case:
@@ -135,18 +105,22 @@ def head_case(size: str, batch: int, *, device: str, dtype: torch.dtype, compile
         return score
 
     width = tokens.shape[-1]
-    return Case(
-        "head",
-        {"size": size, "batch": batch},
-        10.0 * batch * width,
-        float(batch * width * dtype.itemsize),
-        pair_of_candidates(lambda: fused.scored(tokens), plain, compiled),
-    )
+    candidates = pair_of_candidates(lambda: fused.scored(tokens), plain, compiled)
+    return Case(10.0 * batch * width, float(batch * width * dtype.itemsize), candidates)
 
 
+@lru_cache(maxsize=8)  # base takes seconds to initialise; nobody changes what is returned
 def _model(size: str, device: str) -> QualityModel:
     torch.manual_seed(0)
-    return QualityModel(ModelCard(size, size)).eval().requires_grad_(False).to(device)
+    model = QualityModel(ModelCard(size, size))
+    # An untrained regression is zero: each score would be 50, whatever the encoder computes.
+    nn.init.normal_(model.head.weight, std=_SPREAD * family_size(size).width ** -0.5)
+    return model.eval().requires_grad_(False).to(device)
+
+
+def _views(model: QualityModel, batch: int, device: str) -> Tensor:
+    side = model.encoder.patch_embed.img_size[0]
+    return torch.randint(0, 256, (batch, side, side, 3), dtype=torch.uint8, device=device)
 
 
 def _plain(model: QualityModel, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:

@@ -1,7 +1,8 @@
-"""The kernel benchmark without a GPU: statistics, rows and table, on CPU tensors with a counting timer."""
+"""The command of the kernel benchmark without a GPU: files, goals, tables, and what ends it early."""
 
-import itertools
 import json
+from functools import partial
+from threading import Event
 
 import numpy as np
 import pytest
@@ -9,117 +10,18 @@ import pytest
 torch = pytest.importorskip("torch", reason="the kernel benchmark needs the train extra")
 pytest.importorskip("triton", reason="the kernel benchmark needs Triton")
 
-from crossiqa_edge.bench import kernels  # noqa: E402
-from crossiqa_edge.bench.gpu_timing import take_turns  # noqa: E402
-from crossiqa_edge.bench.kernel_cases import (  # noqa: E402
-    EAGER,
-    OURS,
-    Case,
-    attention_case,
-    attention_int8_case,
-    int8_case,
-    linear_case,
-    row_cases,
-)
-from crossiqa_edge.bench.kernel_encoders import (  # noqa: E402
-    embed_case,
-    encoder_case,
-    frame_case,
-    head_case,
-    sampled_cases,
-)
+from kernel_stand_ins import ROOF, Clock, rows_of, toy  # noqa: E402
+
+from crossiqa_edge.bench import kernel_facts, kernels  # noqa: E402
+from crossiqa_edge.bench.kernel_facts import driver, run_facts  # noqa: E402
+from crossiqa_edge.bench.kernel_names import EAGER, OURS, PERSISTENT, TUNED  # noqa: E402
+from crossiqa_edge.bench.kernel_results import LEFT_OUT  # noqa: E402
+from crossiqa_edge.bench.kernel_run import Budget  # noqa: E402
 from crossiqa_edge.bench.kernel_table import HEADER, as_markdown, as_text  # noqa: E402
-from crossiqa_edge.bench.kernels import main, measure_roof, run  # noqa: E402
+from crossiqa_edge.bench.kernel_watch import watched  # noqa: E402
+from crossiqa_edge.bench.kernels import main, measure_int8_roof, measure_roof  # noqa: E402
 
-CPU = {"device": "cpu", "dtype": torch.float32}
-HALF = {"device": "cpu", "dtype": torch.float16}  # int8 attention takes no float32
-ROOF = (1e12, 1e11)  # operations and bytes a second
-
-
-class Clock:
-    """A timer that takes what a call is said to take, and counts."""
-
-    def __init__(self, milliseconds=None):
-        self.milliseconds = milliseconds or (lambda call: 1.0)
-        self.timed = []
-
-    def __call__(self, call):
-        call()
-        self.timed.append(call)
-        return self.milliseconds(call)
-
-    def record(self, call):
-        return lambda: call()
-
-
-def slow_and_fast():
-    """Two calls with results that differ by a tenth, and how long each takes."""
-    ours, torchs = (lambda: torch.full((4,), 1.1)), (lambda: torch.full((4,), 1.0))
-    case = Case("toy", {"n": 4}, 2e6, 3e5, {OURS: lambda: ours, EAGER: lambda: torchs})
-    return case, Clock(lambda call: 2.0 if call is ours else 5.0)
-
-
-def rows_of(case, clock, **values):
-    return list(run([case], clock, **{"roof": ROOF, "seconds": 60.0, "rounds": 8, **values}))
-
-
-def test_candidates_take_turns():
-    names = {name: (lambda name=name: name) for name in "ab"}
-    clock = Clock()
-    timings = take_turns(names, clock, rounds=8, calls=2)
-    assert [call() for call in clock.timed] == ["a", "a", "b", "b"] * 8
-    assert [len(part) for part in timings["a"].rounds] == [2] * 8
-
-
-def test_a_row_says_how_long_how_near_the_roof_and_how_far_from_torch():
-    rows = {(row["candidate"], row["mode"]): row for row in rows_of(*slow_and_fast())}
-    assert set(rows) == set(itertools.product([OURS, EAGER], ["launches", "graph"]))
-    ours, torchs = rows[OURS, "launches"], rows[EAGER, "launches"]
-    assert (ours["p50_ms"], torchs["p50_ms"], ours["calls"]) == (2.0, 5.0, 40)
-    assert (torchs["ratio_to_ours"], torchs["ratio_interval"]) == (2.5, [2.5, 2.5])
-    assert ours["ratio_to_ours"] is None
-    # 2e6 operations take 2 us at this roof, 3e5 bytes take 3 us: memory is the limit, of 2 ms
-    assert ours["roof_share"] == pytest.approx(0.0015)
-    assert ours["distance"] == pytest.approx(0.1, rel=1e-6)
-    assert torchs["distance"] == 0.0
-
-
-def test_a_candidate_that_fails_is_a_row_and_the_others_go_on():
-    case, clock = slow_and_fast()
-
-    def broken():
-        raise RuntimeError("no such\nkernel image")
-
-    case.candidates["sdpa cudnn"] = lambda: broken
-    rows = rows_of(case, clock)
-    assert [row["error"] for row in rows if "error" in row] == ["no such kernel image"]
-    assert len(rows) == 5
-
-
-def test_a_candidate_that_no_graph_takes_is_still_timed_by_launches():
-    case, clock = slow_and_fast()
-    real = clock.record
-
-    def record(call):
-        if not clock.timed and call().mean() > 1.05:
-            raise RuntimeError("operation not permitted when stream is capturing")
-        return real(call)
-
-    clock.record = record
-    rows = rows_of(case, clock)
-    assert [(row["candidate"], row.get("mode")) for row in rows] == [
-        (OURS, None),
-        (OURS, "launches"),
-        (EAGER, "launches"),
-        (EAGER, "graph"),
-    ]
-
-
-def test_what_no_longer_fits_into_the_time_is_a_row_that_says_so():
-    case, clock = slow_and_fast()
-    (row,) = rows_of(case, clock, seconds=-1.0)
-    assert row["error"] == "left out: the time was over"
-    assert not clock.timed
+QUICK = ("--rounds", "8")
 
 
 def test_the_roof_is_the_best_of_what_was_seen():
@@ -129,57 +31,22 @@ def test_the_roof_is_the_best_of_what_was_seen():
     assert moved == pytest.approx(2 * 1000 / 1e-3)
 
 
-CASES = {
-    "attention": lambda: attention_case(2, 5, 2, 32, **CPU, compiled=False),
-    "attention_int8": lambda: attention_int8_case(2, 5, 2, 32, **HALF, compiled=False),
-    "layer_norm": lambda: next(row_cases(6, 32, **CPU, compiled=False)),
-    "add_layer_norm": lambda: list(row_cases(6, 32, **CPU, compiled=False))[1],
-    "linear": lambda: linear_case(6, 32, 16, "bias", **CPU, compiled=False),
-    "linear with GELU": lambda: linear_case(6, 32, 16, "gelu", **CPU, compiled=False),
-    "linear with residual": lambda: linear_case(6, 32, 16, "residual", **CPU, compiled=False),
-    "linear_int8": lambda: int8_case(6, 32, 16, **CPU, compiled=False),
-    "encoder": lambda: encoder_case("micro", 2, **CPU, compiled=False),
-    "encoder of one view": lambda: encoder_case("micro", 1, **CPU, compiled=False),
-    "frame to score": lambda: frame_case("micro", 300, 400, **CPU, compiled=False),
-    "embed": lambda: embed_case("micro", 300, 400, **CPU, compiled=False),
-    "head": lambda: head_case("micro", 3, **CPU, compiled=False),
-}
+def test_the_roof_of_int8_is_that_of_its_own_product(monkeypatch):
+    times = iter([3.0, 2.0, *[4.0] * 18])
+    assert measure_int8_roof(Clock(lambda call: next(times)), "cpu", side=32) == pytest.approx(
+        2 * 32**3 / 2e-3
+    )
 
+    def absent(a, b):
+        raise NotImplementedError("aten::_int_mm")
 
-@pytest.mark.parametrize("name", CASES)
-def test_candidates_compute_the_same(name):
-    """Otherwise their times would not be comparable. int8 rounds to 127 steps; all else is float32."""
-    case = CASES[name]()
-    with torch.no_grad():
-        calls, failed = kernels._prepared(case)
-        distances = kernels._distances(calls)
-    assert case.kernel == name.split(" with ")[0].split(" of ")[0]
-    # on a CPU torch has the mathematical backend, and at most the flash one
-    assert set(failed) <= {"sdpa flash", "sdpa efficient", "sdpa cudnn"}
-    assert OURS in distances
-    assert len(distances) >= 2
-    assert max(distances.values()) < (0.02 if name.endswith("int8") else 1e-4)
-    assert case.flops > 0
-    assert case.moved > 0
-
-
-def test_torch_compile_is_a_candidate_where_it_is_wanted():
-    cases = [attention_case(1, 5, 2, 32, **CPU, compiled=True)]
-    cases += [attention_int8_case(1, 5, 2, 32, **HALF, compiled=True)]
-    cases += sampled_cases("micro", **CPU, compiled=True)
-    assert {case.kernel for case in cases} > {"embed", "head", "frame to score"}
-    assert all("torch.compile" in case.candidates for case in cases)
-
-
-def test_operations_of_an_encoder_are_those_of_its_products():
-    """nano: 6 blocks of 12 * 128^2 weights and two products of 197 x 197 x 128, two operations each."""
-    case = encoder_case("nano", 1, device="cpu", dtype=torch.float16, compiled=False)
-    assert case.flops == 6 * (2 * 197 * 12 * 128**2 + 4 * 197**2 * 128)
+    monkeypatch.setattr(torch, "_int_mm", absent)
+    assert measure_int8_roof(Clock(), "cpu", side=32) is None
 
 
 def test_without_a_gpu_it_says_so(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert main(["--out", str(tmp_path)]) == 2
+    assert main(["--out", str(tmp_path / "absent")]) == 2
     captured = capsys.readouterr()
     assert captured.err == "crossiqa: the kernels are timed on a CUDA GPU, and torch sees none here\n"
     assert not list(tmp_path.iterdir())
@@ -188,40 +55,214 @@ def test_without_a_gpu_it_says_so(tmp_path, capsys, monkeypatch):
 @pytest.fixture
 def stand_in_gpu(monkeypatch):
     """A machine whose GPU is a clock: everything of ``main`` but the device itself."""
-    case, clock = slow_and_fast()
+    case = toy()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(kernels, "CudaTimer", lambda: clock)
-    monkeypatch.setattr(kernels, "measure_roof", lambda timer, device: ROOF)
-    monkeypatch.setattr(kernels, "gpu", lambda: {"device": "Toy 1", "architecture": "sm_90", "cuda": "13.0"})
-    monkeypatch.setattr(kernels, "kernel_cases", lambda device, dtype: [case])
-    monkeypatch.setattr(kernels, "encoder_cases", lambda device, dtype: [])
+    monkeypatch.setattr(kernels, "CudaTimer", lambda: case.clock)
+    monkeypatch.setattr(kernels, "measure_roof", lambda timer, device: (ROOF.flops, ROOF.moved))
+    monkeypatch.setattr(kernels, "measure_int8_roof", lambda timer, device: ROOF.int8)
+    device = {"device": "Toy 1", "architecture": "sm_90", "cuda": "13.0"}
+    monkeypatch.setattr(kernel_facts, "gpu", lambda: device)
+    monkeypatch.setattr(kernels, "plan", lambda device, dtype: [case.planned])
+    monkeypatch.setattr(kernels, "experiments", lambda device, dtype: [])
+    return case
 
 
-def test_rows_are_written_with_where_they_come_from_and_a_table_is_printed(tmp_path, capsys, stand_in_gpu):
-    assert main(["--out", str(tmp_path), "--rounds", "8"]) == 0
-    rows = [json.loads(line) for line in (tmp_path / "kernels.jsonl").read_text().splitlines()]
+def stored(folder):
+    return [json.loads(line) for line in (folder / "kernels.jsonl").read_text().splitlines()]
+
+
+def test_rows_are_written_with_where_they_come_from_and_tables_are_printed(tmp_path, capsys, stand_in_gpu):
+    folder = tmp_path / "made" / "for it"
+    assert main(["--out", str(folder), *QUICK]) == 0
+    rows = stored(folder)
     assert len(rows) == 4
-    assert {"device", "architecture", "cuda", "commit", "libraries", "machine", "roof", "run"} <= set(rows[0])
+    facts = {
+        "device",
+        "architecture",
+        "cuda",
+        "driver",
+        "commit",
+        "libraries",
+        "machine",
+        "roof",
+        "run",
+        "made",
+    }
+    assert facts <= set(rows[0])
+    assert rows[0]["roof"] == {"flops": 1e12, "bytes": 1e11, "int8": 2e12}
+    assert "timm" in rows[0]["libraries"]
     printed = capsys.readouterr().out
     assert all(name in printed for name in HEADER)
     assert "2.50 (2.50 to 2.50)" in printed
+    assert "under 20 µs for a 4K frame" in printed
+    assert "not measured" in printed
 
 
-def test_a_folder_that_does_not_exist_is_one_line(tmp_path, capsys, stand_in_gpu):
-    assert main(["--out", str(tmp_path / "absent"), "--rounds", "8"]) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+def test_a_folder_that_cannot_be_is_one_line_before_anything_is_measured(tmp_path, capsys, stand_in_gpu):
+    (tmp_path / "file").write_text("")
+    assert main(["--out", str(tmp_path / "file"), *QUICK]) == 2
+    (tmp_path / "kernels.jsonl").mkdir()
+    assert main(["--out", str(tmp_path), *QUICK]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    assert not stand_in_gpu.clock.timed
+
+
+def test_a_run_that_breaks_off_leaves_its_rows_and_its_table(tmp_path, capsys, monkeypatch, stand_in_gpu):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    broken = kernels.Planned("broken", {}, interrupted)
+    monkeypatch.setattr(kernels, "plan", lambda device, dtype: [stand_in_gpu.planned, broken])
+    with pytest.raises(KeyboardInterrupt):
+        main(["--out", str(tmp_path), *QUICK])
+    assert len(stored(tmp_path)) == 4
+    assert "2.50 (2.50 to 2.50)" in capsys.readouterr().out
+
+
+def test_a_second_call_measures_what_the_first_left_out(tmp_path, monkeypatch, stand_in_gpu):
+    late = toy("late", **{TUNED: lambda: lambda: torch.ones(4)})
+    monkeypatch.setattr(kernels, "plan", lambda device, dtype: [stand_in_gpu.planned, late.planned])
+    monkeypatch.setenv("CROSSIQA_COMMIT", "abc")
+    assert main(["--out", str(tmp_path), "--seconds", "50", *QUICK]) == 0
+    first = stored(tmp_path)
+    assert [row["candidate"] for row in first if row.get("error") == LEFT_OUT] == [TUNED]
+    assert main(["--out", str(tmp_path), "--resume", *QUICK]) == 0
+    added = stored(tmp_path)[len(first) :]
+    assert {row["run"] for row in added} == {first[0]["run"]}
+    assert {(row["kernel"], row["candidate"]) for row in added} == {
+        ("late", name) for name in (OURS, EAGER, TUNED)
+    }
+    assert len(as_text(stored(tmp_path)).splitlines()) == 1 + 4 + 6
+    done = len(stored(tmp_path))
+    assert main(["--out", str(tmp_path), "--resume", *QUICK]) == 0
+    assert len(stored(tmp_path)) == done
+
+
+def test_only_the_cases_that_are_asked_for(tmp_path, monkeypatch, stand_in_gpu):
+    other = toy("other", {"size": "tiny"})
+    monkeypatch.setattr(kernels, "plan", lambda device, dtype: [stand_in_gpu.planned, other.planned])
+    assert main(["--out", str(tmp_path), "--only", "other size", *QUICK]) == 0
+    assert {row["kernel"] for row in stored(tmp_path)} == {"other"}
+
+
+def test_a_missed_goal_is_printed_and_profiled(tmp_path, capsys, monkeypatch, stand_in_gpu):
+    frame = toy("frame to score", {"size": "tiny", "height": 1080}, times=(2.0, 5.0))
+    monkeypatch.setattr(kernels, "plan", lambda device, dtype: [frame.planned])
+    monkeypatch.setattr("crossiqa_edge.bench.kernel_goals._OFF_BY", 0.2)  # the toy is a tenth off
+    found = {"profile": [{"name": "kernel", "launches": 1.0, "us": 9.0}], "device_us": 9.0}
+    monkeypatch.setattr("crossiqa_edge.bench.kernel_profile.profiled", lambda call, timer: found)
+    assert main(["--out", str(tmp_path), *QUICK]) == 0
+    printed = capsys.readouterr().out
+    assert "missed" in printed
+    assert [row["candidate"] for row in stored(tmp_path) if "profile" in row] == [OURS]
+    assert "all kernels" in printed
+
+
+def test_the_experiment_comes_when_all_else_is_written_and_printed(
+    tmp_path, capsys, monkeypatch, stand_in_gpu
+):
+    seen = []
+
+    def make():
+        seen.append((len(stored(tmp_path)), "2.50 (2.50 to 2.50)" in capsys.readouterr().out))
+        return toy().case
+
+    trial = kernels.Planned("encoder in one launch", {"size": "nano"}, make)
+    monkeypatch.setattr(kernels, "experiments", lambda device, dtype: [trial])
+    assert main(["--out", str(tmp_path), *QUICK]) == 0
+    assert seen == [(4, True)]
+    assert len(stored(tmp_path)) == 8
+
+
+def test_a_device_that_is_gone_is_no_success(tmp_path, monkeypatch, stand_in_gpu):
+    def wait():
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    stand_in_gpu.clock.wait = wait
+    monkeypatch.setattr(kernels, "experiments", lambda device, dtype: pytest.fail("nothing works any more"))
+    assert main(["--out", str(tmp_path), *QUICK]) == 1
+    assert "no longer answers" in stored(tmp_path)[-1]["error"]
+
+
+def test_what_never_ends_ends_the_process_and_says_so(tmp_path, monkeypatch):
+    ended, statuses = Event(), []
+
+    def leave(status):
+        statuses.append(status)
+        ended.set()
+
+    def hangs():
+        assert ended.wait(60)
+        raise RuntimeError("a process that has ended does not come here")
+
+    monkeypatch.setattr(kernels, "_PATIENCE", 0.05)
+    monkeypatch.setattr(kernels, "watched", partial(watched, leave=leave))
+    keeper = kernels.Keeper(tmp_path / "kernels.jsonl", {"run": "r"}, [])
+    trial = kernels.Planned("encoder in one launch", {"size": "nano"}, hangs)
+    kernels._try([trial], keeper, Clock(), ROOF, Budget(60.0, clock=lambda: 0.0), 8)
+    assert statuses == [3]
+    row = stored(tmp_path)[0]
+    assert (row["kernel"], row["candidate"]) == ("encoder in one launch", PERSISTENT)
+    assert row["error"].startswith("no end within")
+
+
+def test_what_ends_in_time_is_left_alone():
+    ended = []
+    with watched(0.05, lambda: ended.append("late"), ended.append):
+        pass
+    with watched(60.0, lambda: ended.append("late"), ended.append):
+        assert not ended
+
+
+def test_a_copy_without_git_is_told_its_commit(monkeypatch):
+    monkeypatch.setattr(kernel_facts, "gpu", dict)
+    here = kernel_facts.facts()
+    for known, named, expected in (("abc", "def", "abc"), (None, "def", "def"), (None, "", None)):
+        facts = {**here, "commit": known}
+        monkeypatch.setattr(kernel_facts, "facts", lambda facts=facts: facts)
+        monkeypatch.setenv("CROSSIQA_COMMIT", named)
+        assert run_facts()["commit"] == expected
+
+
+def test_the_help_tells_of_the_commit(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "CROSSIQA_COMMIT" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("version", ["580.159.04", b"580.159.04"])
+def test_the_driver_is_what_its_library_says(monkeypatch, version):
+    class Library:
+        @staticmethod
+        def nvmlSystemGetDriverVersion():  # noqa: N802
+            return version
+
+    monkeypatch.setattr(kernel_facts, "first_card", lambda: (Library, None))
+    assert driver(()) == "580.159.04"
+
+
+def test_without_the_library_nvidia_smi_tells_the_driver(monkeypatch):
+    monkeypatch.setattr(kernel_facts, "first_card", lambda: None)
+    assert driver(["NVIDIA H100 80GB HBM3, 81559 MiB, 580.159.04, 9.0"]) == "580.159.04"
+    assert driver(["something else"]) is None
+    assert driver(()) is None
 
 
 def test_tables_hold_every_row():
+    case, late = toy(), toy("late")
     rows = [
-        {"device": "Toy 1", "architecture": "sm_90", "cuda": "13.0", "commit": "abc", **row}
-        for row in [*rows_of(*slow_and_fast()), *rows_of(*slow_and_fast(), seconds=-1.0)]
+        *rows_of(case.planned, clock=case.clock),
+        *rows_of(late.planned, clock=late.clock, budget=Budget(-1.0, clock=lambda: 0.0)),
     ]
+    where = {"device": "Toy 1", "architecture": "sm_90", "cuda": "13.0", "commit": "abc"}
+    rows = [{**where, **row} for row in rows]
     text, markdown = as_text(rows), as_markdown(rows)
     assert len(text.splitlines()) == 1 + len(rows)
     assert markdown.startswith("Measured on Toy 1 (sm_90), CUDA 13.0, commit abc.")
     assert (
         "| toy n 4 | eager | launches | 5000.0 | 5000.0 | 0 % | 2.50 (2.50 to 2.50) | 0.0e+00 |" in markdown
     )
-    assert "left out: the time was over" in markdown
-    assert np.all([line.count("|") == len(HEADER) + 1 for line in markdown.splitlines()[2:]])
+    assert LEFT_OUT in markdown
+    timings, goals = markdown.split("\n\n")[1:]
+    assert np.all([line.count("|") == len(HEADER) + 1 for line in timings.splitlines()])
+    assert goals.startswith("| goal |")
