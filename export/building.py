@@ -2,24 +2,32 @@
 
 The module that a target names as its builder has, beside the function that builds,
 
-    record(built: Path, acceptance: Mapping[str, Any]) -> None     put the verdict into the card of ``built``
-    discard(built: Path) -> None      forget what was kept elsewhere; absent where nothing is
+    record(built: Path, acceptance: Mapping[str, Any]) -> None
+        put the verdict into the card of ``built``; ``{}`` where it could not be compared here
+    discard(built: Path, *, refused: bool) -> None
+        forget what was kept elsewhere: refused, or not judged to the end; absent where nothing is
 
 A builder leaves ``acceptance`` empty in the card: the verdict on the graph is not one on what it became.
+One that keeps what it builds elsewhere too takes ``awaiting=True``: to be found there only once recorded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from crossiqa_edge.errors import BackendError
+from crossiqa_edge.errors import ArtefactError, BackendError
 from crossiqa_edge.export.acceptance import LIMITS, Acceptance, Infer, accept, require
 from crossiqa_edge.export.targets import Options, Progress, Target
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.select import open_backend
+
+
+class Discard(Protocol):
+    def __call__(self, built: Path, *, refused: bool) -> None: ...
 
 
 class Builder(NamedTuple):
@@ -27,7 +35,7 @@ class Builder(NamedTuple):
 
     build: Callable[[Artefact, Path, Options, Progress], Path]
     record: Callable[[Path, Mapping[str, Any]], None]
-    discard: Callable[[Path], None]
+    discard: Discard
 
 
 def build_accepted(
@@ -39,7 +47,7 @@ def build_accepted(
     *,
     reference: Infer,
     against: str = "fp32",
-) -> Acceptance | str:
+) -> tuple[Path, Acceptance | str]:
     """Build ``out`` of ``graph`` and, where it can run here, judge it; what is refused is kept nowhere.
 
     Args:
@@ -52,7 +60,8 @@ def build_accepted(
         against: precision of ``reference``, where that is not the original.
 
     Returns:
-        The verdict, which is in the card too; or why it was not compared here, and the card has none.
+        The path from which it can be opened, ``out`` or within it; and the verdict, which is in the card
+        too, or why it was not compared here, and the card has none.
 
     Raises:
         ArtefactError: not accepted; the builder keeps nothing of it.
@@ -60,24 +69,34 @@ def build_accepted(
     """
     builder = _builder(row)
     built = builder.build(graph, out, options, progress)
-    judged = False
     try:
         progress("comparing")
         verdict = _compared(built, graph, row, reference, against)
         if isinstance(verdict, Acceptance):
             require(verdict, f"{graph.card.name} for {row.name}")
-            builder.record(built, verdict.to_dict())
-        judged = True
-    finally:
-        if not judged:  # whatever went wrong, an interrupt included
-            builder.discard(built)
-    return verdict
+        builder.record(built, verdict.to_dict() if isinstance(verdict, Acceptance) else {})
+    except BaseException as error:  # an interrupt included
+        builder.discard(built, refused=isinstance(error, ArtefactError))
+        raise
+    return built, verdict
+
+
+def check_builder(row: Target) -> None:
+    """See that the builder of ``row`` can be loaded.
+
+    Raises:
+        MissingDependencyError: its library is absent.
+    """
+    _builder(row)
 
 
 def _builder(row: Target) -> Builder:
     name, function = row.builder.split(":")
     module = import_module(name)
-    return Builder(getattr(module, function), module.record, getattr(module, "discard", lambda built: None))
+    build = getattr(module, function)
+    if not hasattr(module, "discard"):
+        return Builder(build, module.record, lambda built, *, refused: None)
+    return Builder(partial(build, awaiting=True), module.record, module.discard)
 
 
 def _compared(built: Path, graph: Artefact, row: Target, reference: Infer, against: str) -> Acceptance | str:

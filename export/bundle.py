@@ -25,19 +25,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import onnx
 from PIL import Image
 
 from crossiqa_edge.atomic import atomic_write, write_text
 from crossiqa_edge.data.degradations import get
 from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.export.archives import SUFFIXES, write_archive
-from crossiqa_edge.export.attention_nodes import has_nodes
+from crossiqa_edge.export.bundle_checks import check_graph, check_parts
 from crossiqa_edge.export.bundle_package import copy_package
 from crossiqa_edge.export.bundle_readme import readme
 from crossiqa_edge.export.bundle_targets import DeviceKind
 from crossiqa_edge.export.folders import atomic_folder
-from crossiqa_edge.export.graph import OPSET
 from crossiqa_edge.export.original import shipped_original
 from crossiqa_edge.export.trt_graph import for_tensorrt
 from crossiqa_edge.imaging.testpattern import photo_like
@@ -86,10 +84,9 @@ def make_bundle(
         raise ConfigError(f"{source.path}: a bundle is made of an ONNX file; run `crossiqa export` first")
     if source.card.precision not in TOLERANCE:
         raise ConfigError(f"{source.path}: precision {source.card.precision!r} is unknown; export it again")
-    _check_graph(source, kind)
-    original = shipped_original(source.card) if original is None else _checked(original, source)
-    if kernels is not None:
-        _check_kernels(kernels, source)
+    check_parts(source, out, original, kernels)
+    check_graph(source, kind)
+    original = original or shipped_original(source.card)
     if not out.name.endswith(SUFFIXES):
         with atomic_folder(out) as folder:
             _fill(folder, source, kind, original, kernels)
@@ -102,16 +99,20 @@ def make_bundle(
     return out
 
 
-def bundle_name(source: Artefact, kind: DeviceKind) -> str:
-    """What the folder is called unless something else is asked for, such as ``nano-int8-jetson-orin``."""
-    return f"{source.card.name}-{source.card.precision}-{kind.name}"
+def bundle_name(source: Artefact, kind: DeviceKind, precision: str | None = None) -> str:
+    """What the folder is called unless something else is asked for, such as ``nano-int8-jetson-orin``.
+
+    Args:
+        precision: that ``source`` will be exported to first; None for its own.
+    """
+    return f"{source.card.name}-{precision or source.card.precision}-{kind.name}"
 
 
 def _fill(
     folder: Path, source: Artefact, kind: DeviceKind, original: Artefact | None, kernels: Path | None
 ) -> None:
     graph = source.read()
-    rewritten = for_tensorrt(graph)
+    rewritten = for_tensorrt(graph, str(source.path))
     _write(folder / MODEL, graph)
     if rewritten != graph:
         _write(folder / TRTEXEC, rewritten)
@@ -171,39 +172,3 @@ def _seal(folder: Path, source: Artefact, kind: DeviceKind) -> None:
         },
     }
     write_text(folder / "bundle.json", json.dumps(manifest, indent=2) + "\n")
-
-
-def _check_graph(source: Artefact, kind: DeviceKind) -> None:
-    """ConfigError for a graph that would be scored here and then not be built on the device."""
-    if (source.card.opset or 0) > OPSET:
-        raise ConfigError(
-            f"{source.path}: a graph of opset {source.card.opset}, whose Attention operator TensorRT "
-            f"({kind.tensorrt}) does not take; export it with --opset {OPSET}"
-        )
-    if has_nodes(onnx.load_from_string(source.read())):
-        raise ConfigError(
-            f"{source.path}: asks for the attention plugin, which is compiled with torch and Triton and does "
-            "not come along; export it without --plugin"
-        )
-
-
-def _checked(original: Artefact, source: Artefact) -> Artefact:
-    """``original``, ConfigError unless it is the float32 graph of the weights that ``source`` is of."""
-    card = original.card
-    found = (original.kind, card.precision, card.weights_sha256)
-    if found != ("onnx", "fp32", source.card.weights_sha256):
-        raise ConfigError(
-            f"{original.path}: {card.identity} in {card.precision} ({original.kind}) is not the float32 ONNX "
-            f"file of {source.card.identity}; give that with --reference"
-        )
-    return original
-
-
-def _check_kernels(path: Path, source: Artefact) -> None:
-    from crossiqa_edge.kernels.pack import Pack
-
-    pack = Pack.open(path)
-    if pack.model != source.card.identity:
-        raise ConfigError(
-            f"{path}: kernels of {pack.model}, not of {source.card.identity}; build them of the same weights"
-        )

@@ -32,8 +32,8 @@ ones within {tolerance} points.
 
     {trtexec}
 
-gives a plan for programs of your own, for the batches that `build_engine.py` has by default, and with
-`--dumpProfile` its speed.{rewritten} The plan is native code and fits this device and this TensorRT
+gives a plan for programs of your own, for the batches that `build_engine.py` has by default, and without
+`--skipInference` its speed too.{rewritten} The plan is native code and fits this device and this TensorRT
 alone. This package does not load it: it loads what `build_engine.py` made. `trtexec` comes with JetPack and
 with NVIDIA's Debian packages, not with the Python package.
 """

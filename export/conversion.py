@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from crossiqa_edge.card import ModelCard
-from crossiqa_edge.errors import ConfigError, MissingDependencyError, OutputError
+from crossiqa_edge.errors import ConfigError, MissingDependencyError
 from crossiqa_edge.export.acceptance import Acceptance
 from crossiqa_edge.export.attention_nodes import with_nodes
-from crossiqa_edge.export.building import build_accepted
+from crossiqa_edge.export.building import build_accepted, check_builder
 from crossiqa_edge.export.calibration import scores
 from crossiqa_edge.export.graph import OPSET, OPSETS
 from crossiqa_edge.export.half import to_half
-from crossiqa_edge.export.original import named_original, open_original, shipped_original
+from crossiqa_edge.export.original import named_original, open_original, shipped_original, weights_beside
+from crossiqa_edge.export.overwriting import refuse_overwriting
 from crossiqa_edge.export.probe import calibration_views
 from crossiqa_edge.export.quantise import Calibration, Quantiser
 from crossiqa_edge.export.refusals import refuse
-from crossiqa_edge.export.sensitivity import Search, search
+from crossiqa_edge.export.sensitivity import Search, check_limit, search
 from crossiqa_edge.export.surgery import Surgery
 from crossiqa_edge.export.targets import Options, Progress, Target, check, target
+from crossiqa_edge.export.workplace import moved, workplace
 from crossiqa_edge.export.writing import write_accepted
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.scorer import locate
@@ -42,15 +42,15 @@ class Recipe:
 
     Attributes:
         precision: one of ``targets.PRECISIONS``.
-        opset: one of ``graph.OPSETS``.
-        calibration: of an int8 graph.
+        opset: one of ``graph.OPSETS``; None for that of the graph to start from, else ``graph.OPSET``.
+        calibration: of an int8 graph; None for the default one.
         search_limit: loss of rank correlation that a search for int8 layers may cost; None for no search.
         plugin: ``attention`` to make attention one node, which TensorRT's plugin computes; None for none.
     """
 
     precision: str = "fp32"
-    opset: int = OPSET
-    calibration: Calibration = field(default_factory=Calibration)
+    opset: int | None = None
+    calibration: Calibration | None = None
     search_limit: float | None = None
     plugin: str | None = None
 
@@ -74,18 +74,36 @@ class Plan:
     output: Path
 
     @property
+    def place(self) -> Path:
+        """Where the output lies: a link of its name is followed, and stays."""
+        return Path(os.path.realpath(self.output))
+
+    @property
     def graph_output(self) -> Path:
         """Where the ONNX file goes: it is the export, or lies beside an engine that is rebuilt from it."""
         if not self.target.builder:
             return self.output
-        return self.output.with_name(self.output.name.removesuffix(self.target.suffix) + ".onnx")
+        engine = self.place if self.output.is_symlink() else self.output
+        return engine.with_name(engine.name.removesuffix(self.target.suffix) + ".onnx")
+
+    @property
+    def opset(self) -> int:
+        """Of the graph that is made, or taken as it is."""
+        own = self.source.card.opset if self.source.kind == "onnx" else None
+        return self.recipe.opset or own or OPSET
+
+    @property
+    def makes_graph(self) -> bool:
+        """Whether a graph is made; if not, the target's builder takes the source as it is."""
+        changed = self.recipe.precision != self.source.card.precision or self.recipe.plugin is not None
+        return changed or self.source.kind != "onnx"
 
     @property
     def steps(self) -> tuple[str, ...]:
         """What ``convert`` will do, in words."""
         precision, told = self.recipe.precision, []
         if self.source.kind == "safetensors":
-            told.append(f"write the network as an ONNX graph of opset {self.recipe.opset}, compare it")
+            told.append(f"write the network as an ONNX graph of opset {self.opset}, compare it")
         if precision != self.source.card.precision:
             told.append(f"make it {precision}, accept it against the float32 graph")
         if self.recipe.search_limit is not None:
@@ -104,17 +122,30 @@ class Outcome:
 
     Attributes:
         path: the file or folder.
-        graph: the ONNX artefact that it is, or was built from.
+        card: of its graph.
+        kept: see ``graph``; None where no ONNX file is left.
         acceptance: of the graph; None where an accepted graph was built from as it was.
         built: of what the target's builder made; a text says why it was not compared here.
         search: the table of layers, where one was asked for.
     """
 
     path: Path
-    graph: Artefact
+    card: ModelCard
+    kept: Artefact | None
     acceptance: Acceptance | None
     built: Acceptance | str | None = None
     search: Search | None = None
+
+    @property
+    def graph(self) -> Artefact:
+        """The ONNX artefact that it is, has inside, or was built from and lies beside it.
+
+        Raises:
+            ConfigError: it was built from one that was made for this alone, and is gone.
+        """
+        if self.kept is None:
+            raise ConfigError(f"{self.path}: its ONNX graph was not kept; export it with --to onnx")
+        return self.kept
 
 
 def plan(
@@ -139,26 +170,28 @@ def plan(
 
     Raises:
         ArtefactError: no such model, a damaged one, or a ``reference`` of other weights.
-        ConfigError: a combination that makes no sense, with the nearest that does; or an output that exists
-            as something else.
+        ConfigError: a combination that makes no sense, with the nearest that does; or an output that would
+            take the place of something else.
+        OutputError: the output's folder is missing or not writable.
+        BackendError, MissingDependencyError: what the work needs is not on this machine.
     """
     recipe, options, row = recipe or Recipe(), options or Options(), target(to)
     check(row, recipe.precision, options)
-    if recipe.opset not in OPSETS:
+    if recipe.opset not in (None, *OPSETS):
         raise ConfigError(f"opset {recipe.opset}; choose from {', '.join(map(str, OPSETS))}")
     if recipe.search_limit is not None and recipe.precision != "int8":
         raise ConfigError(f"--search finds int8 layers; with --precision {recipe.precision} there are none")
+    if recipe.search_limit is not None:
+        check_limit(recipe.search_limit)
     if recipe.plugin and row.name not in PLUGIN_TARGETS:
         raise ConfigError(f"--plugin is for TensorRT; use it with --to {' or '.join(PLUGIN_TARGETS)}")
-    source = _source(locate(model), row, recipe)
-    named = Path(model)
-    made = Path(output) if output is not None else _default(named, row, recipe.precision)
-    if made.resolve() == source.path.resolve():
-        raise ConfigError(f"{made}: this would overwrite the model; give another name with -o")
-    if made.is_dir() or (made.exists() and not row.suffix):
-        raise ConfigError(f"{made}: exists; give another name with -o, or remove it")
+    given = locate(model)
+    source = _source(given, row, recipe)
+    made = Path(output) if output is not None else _default(Path(model), row, recipe.precision)
     planned = Plan(source, _original(source, reference), row, recipe, options, made)
     refuse(planned)
+    refuse_overwriting(planned, given)
+    _require_libraries(planned)
     return planned
 
 
@@ -171,7 +204,7 @@ def convert(plan: Plan, progress: Progress) -> Outcome:
         MissingDependencyError: an optional library is absent.
         OutputError: the output's folder is missing or not writable.
     """
-    with _workplace(plan.output) as place:
+    with workplace(plan.place.parent, plan.output) as place:
         single, acceptance = _single(plan, place, progress)
         # of weights that were just written as a graph, the graph: it was accepted, and scores faster
         original = single if plan.original is None or plan.original == plan.source else plan.original
@@ -185,15 +218,19 @@ def convert(plan: Plan, progress: Progress) -> Outcome:
             model, path = with_nodes(onnx.load_from_string(graph.read())), place / "plugin.onnx"
             graph, acceptance = write_accepted(model, graph.card, reference, path, against=against)
         if not plan.target.builder:
-            return Outcome(plan.output, _moved(graph, plan.output), acceptance, None, found)
+            graph = moved(graph, plan.output)
+            return Outcome(plan.output, graph.card, graph, acceptance, None, found)
         made = place / plan.output.name
-        verdict = build_accepted(
+        built, verdict = build_accepted(
             *(graph, plan.target, made, plan.options, progress), reference=reference, against=against
         )
-        if plan.target.keeps_graph and graph.path.parent == place:
-            graph = _moved(graph, plan.graph_output)
-        made.replace(plan.output)
-        return Outcome(plan.output, graph, acceptance, verdict, found)
+        kept = None if plan.makes_graph else graph
+        if plan.makes_graph and plan.target.keeps_graph:
+            kept = moved(graph, plan.graph_output)
+        made.replace(plan.place)
+        if built != made:  # a graph in the folder that was made
+            kept = Artefact.open(plan.output / built.relative_to(made))
+        return Outcome(plan.output, graph.card, kept, acceptance, verdict, found)
 
 
 def _source(path: Path, row: Target, recipe: Recipe) -> Artefact:
@@ -208,14 +245,23 @@ def _source(path: Path, row: Target, recipe: Recipe) -> Artefact:
         return artefact
     if card.precision != "fp32":
         raise ConfigError(f"{path}: already {card.precision}; give the float32 graph or the weights instead")
-    if recipe.precision != "fp32" and card.opset == recipe.opset:
+    if recipe.precision != "fp32" and recipe.opset in (None, card.opset):
         return artefact
-    weights = path.with_suffix(".safetensors")
-    if not weights.is_file():
+    weights = weights_beside(artefact)
+    if weights is None:
         raise ConfigError(
-            f"{path}: is a float32 graph of opset {card.opset} already; give the weights instead"
+            f"{path}: is a float32 graph of opset {card.opset} already; give the weights instead that it was "
+            f"made of ({card.identity}), which do not lie beside it"
         )
-    return Artefact.open(weights)
+    return weights
+
+
+def _require_libraries(plan: Plan) -> None:
+    """Load what the work will need: that it is missing should not be noticed after minutes of it."""
+    if plan.target.builder:
+        check_builder(plan.target)
+    if "safetensors" in (plan.source.kind, plan.original.kind if plan.original else None):
+        import_module("crossiqa_edge.export.onnx")
 
 
 def _original(source: Artefact, reference: str | os.PathLike[str] | None) -> Artefact | None:
@@ -234,11 +280,11 @@ def _single(plan: Plan, place: Path, progress: Progress) -> tuple[Artefact, Acce
     """The graph to start from: a float32 one, or a source that is in the precision wanted already."""
     if plan.source.kind == "onnx":
         return plan.source, None
-    from crossiqa_edge.export.onnx import export_onnx  # first: it says which extra is missing
+    from crossiqa_edge.export.onnx import export_onnx  # which needs torch
     from crossiqa_edge.model.checkpoint import load
 
     progress("writing the graph")
-    return export_onnx(*load(plan.source.path), place / "single.onnx", opset=plan.recipe.opset)
+    return export_onnx(*load(plan.source.path), place / "single.onnx", opset=plan.opset)
 
 
 def _in_precision(
@@ -252,7 +298,7 @@ def _in_precision(
         return to_half(surgery), card, None
     progress("calibrating")
     views = calibration_views(card)
-    quantiser, found = Quantiser(surgery, views, recipe.calibration), None
+    quantiser, found = Quantiser(surgery, views, recipe.calibration or Calibration()), None
     layers = quantiser.default_layers()
     if recipe.search_limit is not None:
         found = search(quantiser, scores, views, recipe.search_limit, progress)
@@ -261,20 +307,3 @@ def _in_precision(
     if found is not None:
         facts["search"] = found.to_dict()
     return quantiser.quantised(layers), replace(card, quantisation=facts), found
-
-
-@contextmanager
-def _workplace(output: Path) -> Iterator[Path]:
-    """A folder beside ``output``, for the user alone, that is gone afterwards."""
-    try:
-        with TemporaryDirectory(prefix=".crossiqa-export-", dir=output.resolve().parent) as folder:
-            yield Path(folder)
-    except OSError as error:
-        raise OutputError(f"{output}: cannot write here ({error.strerror}); choose another path") from error
-
-
-def _moved(graph: Artefact, path: Path) -> Artefact:
-    """``graph`` under the name ``path``, following a link there."""
-    target = path.resolve()
-    graph.path.replace(target)
-    return replace(graph, path=path)

@@ -32,15 +32,19 @@ _TYPES: dict[int, tuple[str, type[np.floating[Any]]]] = {
 
 def to_half(surgery: Surgery) -> onnx.ModelProto:
     """The float32 graph of ``surgery`` in float16, but for what the module's head names."""
-    split = Surgery(surgery.finished(_first_linear_split(surgery)))
+    split = Surgery(surgery.finished(_first_linear_split(surgery)), surgery.where)
     return split.finished(_Typing(split).nodes())
 
 
 def _first_linear_split(surgery: Surgery) -> Iterator[onnx.NodeProto]:
-    """x W + b as x R + (x S + b): R is W as float16 has it, S what is left."""
+    """x W + b as x R + (x S + b): R is W as float16 has it, S what is left.
+
+    Of an int8 graph W may be no constant: it comes from int8 or from float16, and nothing would be left.
+    """
     for node in surgery.nodes:
-        if node.name == FIRST_LINEAR:
-            pixels, weight, bias = node.input
+        first = node.op_type == "Gemm" and node.name == FIRST_LINEAR
+        if first and surgery.is_constant(node.input[1]):
+            pixels, weight, bias = surgery.linear(node)
             values = surgery.value(weight)
             rounded = values.astype(np.float16).astype(np.float32)
             rest = surgery.set(f"{weight}.rest", values - rounded)

@@ -15,7 +15,7 @@ from typing import Any
 
 from crossiqa_edge.atomic import atomic_write
 from crossiqa_edge.card import CARD_KEY, ModelCard
-from crossiqa_edge.errors import ArtefactError, MissingDependencyError
+from crossiqa_edge.errors import ArtefactError, MissingDependencyError, OutputError
 from crossiqa_edge.export.targets import Options, Progress
 from crossiqa_edge.runtime import irfile
 from crossiqa_edge.runtime.artefact import Artefact
@@ -59,9 +59,19 @@ def record(built: Path, acceptance: Mapping[str, Any]) -> None:
 
 
 def _serialised(model: openvino.Model, card: ModelCard) -> bytes:
-    """The file of ``model`` with ``card``; OpenVINO writes to files only."""
+    """The file of ``model`` with ``card``; OpenVINO writes to files only.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
     model.set_rt_info(card.to_json(), [CARD_KEY])
     with TemporaryDirectory() as folder:
         graph, weights = Path(folder, irfile.GRAPH), Path(folder, irfile.WEIGHTS)
-        openvino.save_model(model, graph, compress_to_fp16=False)
+        try:
+            openvino.save_model(model, graph, compress_to_fp16=False)
+        except RuntimeError as error:  # a full disk, or a limit on the size of files: it does not say which
+            raise OutputError(
+                f"{folder}: OpenVINO could not write its files here ({' '.join(str(error).split())[:200]}); "
+                "make room, or set TMPDIR to another folder"
+            ) from error
         return irfile.pack(graph.read_bytes(), weights.read_bytes())

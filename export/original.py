@@ -43,6 +43,16 @@ def named_original(name: str | os.PathLike[str], made: Artefact) -> Artefact:
     return original
 
 
+def weights_beside(graph: Artefact) -> Artefact | None:
+    """The file of weights beside ``graph`` with its name; None where there is none, or of other weights."""
+    path = graph.path.with_suffix(".safetensors")
+    if not path.is_file():
+        return None
+    found = Artefact.open(path)
+    same = found.kind == "safetensors" and found.card.weights_sha256 == graph.card.weights_sha256
+    return found if same else None
+
+
 def open_original(original: Artefact, threads: int | None = None) -> Backend:
     """What scores ``original``: onnxruntime a graph, torch bare weights.
 

@@ -90,7 +90,7 @@ class Quantiser:
 
     def quantised(self, layers: Collection[str]) -> onnx.ModelProto:
         """The graph with ``layers`` in int8 and all others in float32."""
-        surgery = Surgery(self._surgery.finished(self._surgery.nodes))
+        surgery = Surgery(self._surgery.finished(self._surgery.nodes), self._surgery.where)
         return surgery.finished(_Insertion(surgery, self._reach, frozenset(layers)).nodes())
 
     def facts(self, layers: Collection[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.export.graph import OPSET
-from crossiqa_edge.export.quantise import Calibration
+from crossiqa_edge.export.original import weights_beside
 from crossiqa_edge.runtime.devices import RUNTIMES
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def _refuse_attention(plan: Plan) -> None:
     """TensorRT for RTX 1.7 was seen to fail on every such graph: it has no float32 kernel, and its parser
     takes no ``softmax_precision``, which fp16 and int8 graphs ask for. TensorRT's parser has the same source.
     """
-    asked, given = plan.recipe.opset, (plan.source.kind == "onnx" and plan.source.card.opset) or 0
+    asked, given = plan.recipe.opset or 0, (plan.source.kind == "onnx" and plan.source.card.opset) or 0
     if plan.target.name not in RUNTIMES or max(asked, given) <= OPSET:
         return
     remedy = f"give a model of opset {OPSET}, or the weights" if given > OPSET else f"use --opset {OPSET}"
@@ -43,10 +43,10 @@ def _refuse_attention(plan: Plan) -> None:
 
 def _refuse_vain_opset(plan: Plan) -> None:
     source, asked = plan.source, plan.recipe.opset
-    if source.kind != "onnx" or asked in (OPSET, source.card.opset):  # it may be a default, not a wish
+    if source.kind != "onnx" or asked in (None, source.card.opset):
         return
-    weights = source.path.with_suffix(".safetensors")
-    remedy = f"give the weights ({weights})" if weights.is_file() else "leave it out, or give the weights"
+    weights = weights_beside(source)
+    remedy = f"give the weights ({weights.path})" if weights else "leave it out, or give the weights"
     raise ConfigError(
         f"{source.path}: taken as it is, a graph of opset {source.card.opset}, so --opset {asked} would "
         f"change nothing; {remedy}"
@@ -55,7 +55,7 @@ def _refuse_vain_opset(plan: Plan) -> None:
 
 def _refuse_vain_calibration(plan: Plan) -> None:
     recipe, source = plan.recipe, plan.source
-    calibrated = recipe.calibration != Calibration()
+    calibrated = recipe.calibration is not None
     if recipe.precision != "int8" and calibrated:
         raise ConfigError(
             f"--calibration and --smoothing choose int8 scales; with --precision {recipe.precision} there "

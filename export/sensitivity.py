@@ -70,6 +70,12 @@ class Search:
         return {"limit": self.limit, "loss": round(self.loss, 6), "layers": rows}
 
 
+def check_limit(limit: float) -> None:
+    """ConfigError unless ``limit`` is a loss of rank correlation that can be asked for."""
+    if not 0 <= limit <= 1:
+        raise ConfigError(f"--search: a loss of rank correlation is from 0 to 1, not {limit:g}")
+
+
 def search(quantiser: Quantiser, run: Run, views: Views, limit: float, progress: Progress) -> Search:
     """Try every layer alone, then the cheapest together.
 
@@ -81,10 +87,10 @@ def search(quantiser: Quantiser, run: Run, views: Views, limit: float, progress:
         progress: told after each trial.
 
     Raises:
-        ConfigError: ``limit`` is not between 0 and 1, or the model's scores have no ranks to lose.
+        ConfigError: ``limit`` is not between 0 and 1, or no layer is as cheap as that, or the model's scores
+            have no ranks to lose.
     """
-    if not 0 <= limit <= 1:
-        raise ConfigError(f"a loss of rank correlation is from 0 to 1, not {limit}")
+    check_limit(limit)
     expected = run(quantiser.quantised(()), views)
     if np.ptp(expected) == 0:
         raise ConfigError("the model gives every view the same score, so there are no ranks to keep")
@@ -101,6 +107,11 @@ def search(quantiser: Quantiser, run: Run, views: Views, limit: float, progress:
     rows.sort(key=lambda row: (row.loss, row.mean_difference))
     progress("trying the cheapest together")
     taken, loss = _most(rows, limit, trial)
+    if not taken:
+        raise ConfigError(
+            f"--search {limit:g}: not even the cheapest layer, {rows[0].name}, may be int8 for that: "
+            f"it costs {rows[0].loss:.2g}; allow more"
+        )
     layers = tuple(
         Layer(row.name, row.multiplications, row.loss, row.mean_difference, index < taken)
         for index, row in enumerate(rows)

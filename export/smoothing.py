@@ -28,7 +28,7 @@ Scales = npt.NDArray[np.float32]  # (width,)
 def smooth(surgery: Surgery, views: Views, strength: float = STRENGTH) -> Surgery:
     """The same function with smaller outliers in front of its linear layers, as measured on ``views``."""
     model = surgery.finished(surgery.nodes)
-    smoothed = Surgery(model)
+    smoothed = Surgery(model, surgery.where)
     junctions = list(_junctions(surgery.linears()))
     maxima = channel_maxima(model, [activation for _, activation, _ in junctions], views)
     for source, activation, readers in junctions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +13,26 @@ from onnx import TensorProto, helper, numpy_helper
 from crossiqa_edge.errors import ArtefactError
 from crossiqa_edge.runtime.artefact import Artefact
 
+_AGAIN = "export it again from its weights"
+_PLAIN = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}  # a Gemm's attributes where it is x W + b
+
+
+class Linear(NamedTuple):
+    """The three inputs of a linear layer: names of rows (N, in), weight (in, out) and bias (out,)."""
+
+    rows: str
+    weight: str
+    bias: str
+
 
 class Surgery:
-    """A copy of ``model`` that may be changed, and is given back whole by ``finished``."""
+    """A copy of ``model`` that may be changed, and is given back whole by ``finished``.
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    ``where`` names it in error messages.
+    """
+
+    def __init__(self, model: onnx.ModelProto, where: str = "ONNX file") -> None:
+        self.where = where
         self._model = onnx.ModelProto()
         self._model.CopyFrom(model)
         self._constants = {tensor.name: tensor for tensor in self._model.graph.initializer}
@@ -34,11 +50,12 @@ class Surgery:
                 f"{artefact.path}: {artefact.card.precision} {artefact.kind}; "
                 "other precisions are made from a float32 ONNX file or from weights"
             )
-        found = cls(onnx.load_from_string(artefact.read()))
+        found = cls(onnx.load_from_string(artefact.read()), str(artefact.path))
         if not any(name.startswith("blocks.") for name in found.linears()):
-            raise ArtefactError(
-                f"{artefact.path}: its layers have no names; export it again from its weights"
-            )
+            raise ArtefactError(f"{artefact.path}: its layers have no names; {_AGAIN}")
+        for name, node in found.linears().items():
+            if found.linear(node)[1:] != (f"{name}.weight", f"{name}.bias"):
+                raise found._refusal(node, "whose weight or bias is not called after it")
         return found
 
     @property
@@ -49,6 +66,27 @@ class Surgery:
         """Every linear layer by its name, in the order of computation."""
         return {node.name: node for node in self.nodes if node.op_type == "Gemm"}
 
+    def linear(self, node: onnx.NodeProto) -> Linear:
+        """The inputs of a ``Gemm`` that is a linear layer as ``crossiqa_edge.export.graph`` writes it.
+
+        Raises:
+            ArtefactError: it computes something else, or of what is not constant.
+        """
+        changed = [
+            item.name for item in node.attribute if _PLAIN.get(item.name) != helper.get_attribute_value(item)
+        ]
+        if changed:
+            raise self._refusal(node, f"with {', '.join(changed)}")
+        shapes = [self.value(name).shape for name in node.input[1:] if self.is_constant(name)]
+        if len(node.input) != 3 or len(shapes) != 2:
+            raise self._refusal(node, "without a constant weight and a constant bias")
+        if shapes[0][1:] != shapes[1]:
+            raise self._refusal(node, "whose bias is not one number an output")
+        return Linear(*node.input)
+
+    def _refusal(self, node: onnx.NodeProto, what: str) -> ArtefactError:
+        return ArtefactError(f"{self.where}: node {node.name!r} is a {node.op_type} {what}; {_AGAIN}")
+
     def node(self, name: str) -> onnx.NodeProto:
         return next(node for node in self.nodes if node.name == name)
 
@@ -56,7 +94,13 @@ class Surgery:
         return name in self._constants
 
     def value(self, name: str) -> npt.NDArray[np.float32]:
-        """A constant as an array that may be changed without changing the graph."""
+        """A constant as an array that may be changed without changing the graph.
+
+        Raises:
+            ArtefactError: there is no such constant.
+        """
+        if name not in self._constants:
+            raise ArtefactError(f"{self.where}: it has no constant {name!r}; {_AGAIN}")
         return np.array(numpy_helper.to_array(self._constants[name]))
 
     def set(self, name: str, value: npt.ArrayLike) -> str:

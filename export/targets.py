@@ -21,6 +21,10 @@ from crossiqa_edge.runtime import devices
 
 PRECISIONS = ("fp32", "fp16", "int8")
 
+# Beyond what any machine has, and within what the builders' C++ interfaces can be told.
+MOST_BATCH = 1 << 16
+MOST_WORKSPACE = 1 << 24  # MiB
+
 
 class Progress(Protocol):
     """Told what is being done, and which share of it is done (0..1; None where nobody knows)."""
@@ -54,8 +58,12 @@ class Options:
     def __post_init__(self) -> None:
         if not 1 <= self.opt_batch <= self.max_batch:
             raise ConfigError(f"the batches 1, {self.opt_batch}, {self.max_batch} must not fall")
-        if self.workspace is not None and self.workspace < 1:
-            raise ConfigError(f"a workspace of {self.workspace} MiB; give at least 1")
+        if self.max_batch > MOST_BATCH:
+            raise ConfigError(f"a batch of {self.max_batch}; give at most {MOST_BATCH}")
+        if self.workspace is not None and not 1 <= self.workspace <= MOST_WORKSPACE:
+            raise ConfigError(f"a workspace of {self.workspace} MiB; give 1 to {MOST_WORKSPACE}")
+        if self.dla is not None and self.dla < 0:
+            raise ConfigError(f"--dla {self.dla}: accelerators are numbered from 0")
 
     def given(self) -> tuple[str, ...]:
         """Names of the options that differ from their defaults."""

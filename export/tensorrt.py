@@ -1,8 +1,8 @@
 """The targets ``tensorrt`` and ``tensorrt-rtx``: from an accepted ONNX artefact to an engine file.
 
 The engine is built in this machine's cache, or found there, and copied to where it was asked for: the
-copy can be archived or compared, the cache is what the backends look into. An engine that is refused
-leaves the cache again.
+copy can be archived or compared, the cache is what the backends look into. There it awaits its verdict
+under a name that they do not look for; an engine that is refused leaves the cache again.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from crossiqa_edge.atomic import atomic_write
-from crossiqa_edge.errors import BackendError
+from crossiqa_edge.errors import ArtefactError, BackendError
 from crossiqa_edge.export.targets import Options, Progress
 from crossiqa_edge.export.trt_builder import Plan, capabilities_of, compile_plan, profile_of
 from crossiqa_edge.export.trt_layers import count
@@ -27,8 +28,12 @@ from crossiqa_edge.runtime.engine_file import EngineHeader, EngineKey, pack, rea
 from crossiqa_edge.version import __version__
 
 
-def build(source: Artefact, out: Path, options: Options, progress: Progress) -> Path:
+def build(
+    source: Artefact, out: Path, options: Options, progress: Progress, *, awaiting: bool = False
+) -> Path:
     """Make the engine file ``out`` of ``source`` with TensorRT, for the GPU at hand.
+
+    With ``awaiting``, no backend finds it in the cache until ``record``; else it can be used at once.
 
     Raises:
         BackendError: TensorRT or a GPU is missing, or the build failed.
@@ -43,10 +48,12 @@ def build(source: Artefact, out: Path, options: Options, progress: Progress) -> 
             "TensorRT builds for the GPU at hand, and there is none; --to tensorrt-rtx builds without one, "
             "`crossiqa bundle` prepares the build for another machine"
         )
-    return _build("tensorrt", source, out, options, (here.capability,), progress)
+    return _build("tensorrt", source, out, options, (here.capability,), progress, awaiting)
 
 
-def build_rtx(source: Artefact, out: Path, options: Options, progress: Progress) -> Path:
+def build_rtx(
+    source: Artefact, out: Path, options: Options, progress: Progress, *, awaiting: bool = False
+) -> Path:
     """The same with TensorRT for RTX, which also builds without a GPU, for several architectures at once.
 
     Raises:
@@ -54,31 +61,39 @@ def build_rtx(source: Artefact, out: Path, options: Options, progress: Progress)
     """
     capabilities = capabilities_of(options, source.card.precision)
     options = replace(options, compute_capabilities=capabilities)
-    return _build("tensorrt-rtx", source, out, options, capabilities, progress)
+    return _build("tensorrt-rtx", source, out, options, capabilities, progress, awaiting)
 
 
 def record(built: Path, acceptance: Mapping[str, Any]) -> None:
-    """Put the verdict on the engine file ``built`` into its card, and into that of the one in the cache.
+    """Put the verdict on the engine file ``built`` into its card, and the engine where the backends find it.
+
+    One that cannot run here has none, ``{}``, but for what was found of it before.
 
     Raises:
         ArtefactError: it is not an engine that was built here.
         OutputError: it or the cache cannot be written.
     """
     header, plan = read_engine(built)
-    data = pack(replace(header, card=replace(header.card, acceptance=acceptance)), plan)
+    card = replace(header.card, acceptance=acceptance or header.card.acceptance)
+    data = pack(replace(header, card=card), plan)
     _write(built, data)
     engine_cache.keep(header.key, data)
 
 
-def discard(built: Path) -> None:
-    """Take the engine of which ``built`` is the copy out of the cache: it was refused.
+def discard(built: Path, *, refused: bool) -> None:
+    """Take the engine of which ``built`` is the copy out of the cache.
+
+    One that was accepted before stays there unless it is ``refused`` now.
 
     Raises:
-        ArtefactError: ``built`` is not an engine that was built here.
         OutputError: the cache is not writable.
     """
-    header, _ = read_engine(built)
-    engine_cache.forget(header.key, header.plan_sha256)
+    with suppress(ArtefactError):  # no engine any more; what the cache has of it, nobody finds
+        header, _ = read_engine(built)
+        if refused:
+            engine_cache.forget(header.key, header.plan_sha256)
+        else:
+            engine_cache.forget_awaiting(header.key)
 
 
 def engine_key(runtime: str, source: Artefact, options: Options, capabilities: tuple[int, ...]) -> EngineKey:
@@ -110,6 +125,7 @@ def _build(
     options: Options,
     capabilities: tuple[int, ...],
     progress: Progress,
+    awaiting: bool,
 ) -> Path:
     key = engine_key(runtime, source, options, capabilities)
 
@@ -120,8 +136,14 @@ def _build(
             engine_cache.keep_timings(runtime, plan.timings)
         return pack(_header(key, source, options, plan), plan.data)
 
-    cached = engine_cache.obtain(key, packed, waiting=lambda: progress("waiting for another build"))
-    _write(out, cached.read_bytes())
+    cached = engine_cache.obtain(
+        key, packed, awaiting=awaiting, waiting=lambda: progress("waiting for another build")
+    )
+    try:
+        _write(out, cached.read_bytes())
+    except BaseException:  # an interrupt included: nobody will judge it
+        engine_cache.forget_awaiting(key)
+        raise
     return out
 
 

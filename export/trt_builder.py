@@ -70,9 +70,9 @@ def compile_plan(
     builder = _builder(api, log, runtime)
     network = builder.create_network(_strongly_typed(api))
     parser = api.OnnxParser(network, log.logger(api))
-    ours = for_tensorrt(for_plugin(graph, runtime))
+    ours = for_tensorrt(for_plugin(graph, runtime), where)
     if runtime == "tensorrt-rtx" and _TURING in options.compute_capabilities:
-        ours = without_float32_products(ours)
+        ours = without_float32_products(ours, where)
     if not parser.parse(ours):
         raise ArtefactError(f"{where}: {runtime} does not take this graph: {log.first_error()}")
     phases = Phases(progress)

@@ -17,19 +17,24 @@ try:
 except ImportError as error:
     raise MissingDependencyError("building for TensorRT", "export") from error
 
-# The first opset in which scales may be float16, which TensorRT 10.3 reads too, and the file format for it.
+# The first opset in which scales may be float16, and the file format for it. By its documentation TensorRT's
+# parser takes opsets up to 20 from 10.0 on.
 _OPSET, _IR_VERSION = 19, 9
 
 
-def for_tensorrt(data: bytes) -> bytes:
-    """The ONNX file ``data``, an artefact's, with card and all metadata; only int8 graphs change."""
+def for_tensorrt(data: bytes, where: str = "ONNX file") -> bytes:
+    """The ONNX file ``data``, an artefact's, with card and all metadata; only int8 graphs change.
+
+    Raises:
+        ArtefactError: its first linear layer is none as ``graph`` writes it; ``where`` names the file.
+    """
     model = onnx.load_model_from_string(data)
     if not any(node.op_type == "QuantizeLinear" for node in model.graph.node):
         return data
     (standard,) = (item for item in model.opset_import if item.domain == "")
     standard.version = max(standard.version, _OPSET)
     model.ir_version = max(model.ir_version, _IR_VERSION)
-    halved = to_half(Surgery(model))
+    halved = to_half(Surgery(model, where))
     onnx.checker.check_model(halved)
     rewritten: bytes = halved.SerializeToString()
     return rewritten

@@ -22,12 +22,16 @@ except ImportError as error:
     raise MissingDependencyError("building for TensorRT", "export") from error
 
 
-def without_float32_products(data: bytes) -> bytes:
-    """The ONNX file ``data``, of ours, without float32 ``Gemm`` and ``MatMul``; other types keep theirs."""
+def without_float32_products(data: bytes, where: str = "ONNX file") -> bytes:
+    """The ONNX file ``data``, of ours, without float32 ``Gemm`` and ``MatMul``; other types keep theirs.
+
+    Raises:
+        ArtefactError: a ``Gemm`` is no linear layer as ``graph`` writes it; ``where`` names the file.
+    """
     model = onnx.load_model_from_string(data)
     inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
     floats = {item.name for item in inferred if item.type.tensor_type.elem_type == TensorProto.FLOAT}
-    surgery = Surgery(model)
+    surgery = Surgery(model, where)
     nodes: list[onnx.NodeProto] = []
     for node in surgery.nodes:
         if node.op_type == "Gemm" and node.output[0] in floats:
@@ -44,7 +48,7 @@ def without_float32_products(data: bytes) -> bytes:
 
 def _convolution(surgery: Surgery, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
     """Rows (N, in) as pictures (N, in, 1): its weights, (in, out), become a kernel, (out, in, 1)."""
-    rows, weight, bias = node.input
+    rows, weight, bias = surgery.linear(node)
     kernel = surgery.value(weight).T[:, :, None]
     wide, narrow = ([-1, kernel.shape[1], 1], [-1, kernel.shape[0]])
     yield from _reshape(surgery, rows, wide, f"{node.name}.wide")

@@ -11,6 +11,7 @@ import triton.language as tl
 
 from crossiqa_edge.kernels.attention_rows import LOG2_E, load_rows, present_rows, quantised_rows
 from crossiqa_edge.kernels.integer_product import add_product
+from crossiqa_edge.kernels.slices import of_this_turn, product
 
 
 @triton.jit
@@ -25,6 +26,7 @@ def _scores(
     MASKED: tl.constexpr,
     PRECISION: tl.constexpr,
     INT8_DOT: tl.constexpr,
+    SLICED: tl.constexpr,
 ):
     """(queries, keys) float32: queries times the keys at ``row``, -inf for those that do not count.
 
@@ -37,9 +39,10 @@ def _scores(
     if query.dtype == tl.int8:
         rounded, key_scale = quantised_rows(key)
         scores = tl.zeros((query.shape[0], rounded.shape[0]), tl.int32)
-        scores = add_product(scores, query, tl.trans(rounded), INT8_DOT).to(tl.float32) * key_scale[None, :]
+        scores = add_product(scores, query, tl.trans(rounded), INT8_DOT, SLICED)
+        scores = scores.to(tl.float32) * key_scale[None, :]
     else:
-        scores = tl.dot(query, tl.trans(key), input_precision=PRECISION)
+        scores = product(query, tl.trans(key), SLICED, PRECISION)
     if SOME:
         scores = tl.where(present[None, :], scores, float("-inf"))
     return scores
@@ -83,6 +86,7 @@ def attend(
     MASKED: tl.constexpr,
     PRECISION: tl.constexpr,
     INT8_DOT: tl.constexpr,
+    SLICED: tl.constexpr,
 ):
     """Take the keys and values from ``first`` on into the running maximum, sum and weighted sum of queries.
 
@@ -90,13 +94,15 @@ def attend(
     the last tile reaches beyond the last token. ``unit`` turns a query's scores into units of log2.
     """
     LAST: tl.constexpr = len(PIECES) - 1
+    if SLICED:
+        query = of_this_turn(query, first, tokens)
     scores = ()
     higher = peak
     row = first
     for piece in tl.static_range(len(PIECES)):
         part = _scores(
             *(query, key_base, row + tl.arange(0, PIECES[piece]), stride, tokens, keep_pointer),
-            *(DIM, MASKED and piece == LAST, PRECISION, INT8_DOT),
+            *(DIM, MASKED and piece == LAST, PRECISION, INT8_DOT, SLICED),
         )
         scores += (part,)  # type: ignore[assignment]  # Triton unrolls: each turn has a longer tuple
         higher = tl.maximum(higher, tl.max(part, 1))
@@ -133,6 +139,7 @@ def attend_to_all(
     INT8: tl.constexpr,
     INT8_DOT: tl.constexpr,
     PRECISION: tl.constexpr,
+    SLICED: tl.constexpr,
 ):
     """Take all keys: the largest score of each query, the sum of weights, the weighted sum of the values.
 
@@ -153,12 +160,12 @@ def attend_to_all(
             peak, total, context = attend(
                 *(query, unit, peak, total, context, key_base, value_base),
                 *(first, token_stride, tokens, keep_pointer),
-                *(DIM, (STEP,), False, PRECISION, INT8_DOT),
+                *(DIM, (STEP,), False, PRECISION, INT8_DOT, SLICED),
             )
     if len(REST) > 0:
         peak, total, context = attend(
             *(query, unit, peak, total, context, key_base, value_base),
             *(whole, token_stride, tokens, keep_pointer),
-            *(DIM, REST, True, PRECISION, INT8_DOT),
+            *(DIM, REST, True, PRECISION, INT8_DOT, SLICED),
         )
     return peak, total, context

@@ -38,7 +38,7 @@ from crossiqa_edge.kernels.attention_rows import (
     with_adjacent_heads,
 )
 from crossiqa_edge.kernels.attention_tiles import AttentionTile, backward_tile, forward_tile
-from crossiqa_edge.kernels.device import DTYPES, architecture, dot_precision
+from crossiqa_edge.kernels.device import DTYPES, architecture, current_device, dot_precision
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
 from crossiqa_edge.kernels.targets import compile_options
 
@@ -62,6 +62,7 @@ def attention_query_gradient_kernel(
     STEP: tl.constexpr,
     REST: tl.constexpr,
     PRECISION: tl.constexpr,
+    SLICED: tl.constexpr,
 ):
     """dQ, launched on a grid of (ceil(tokens / BLOCK), heads, batch).
 
@@ -97,7 +98,8 @@ def attention_query_gradient_kernel(
         delta = tl.sum(gradient.to(tl.float32) * out.to(tl.float32), 1)
         change = query_gradient(
             *(query, gradient, load_log_sum(sums_pointer, row, plane, present, SCALE, True), delta),
-            *(key_base, value_base, token_stride, tokens, keep_pointer, SCALE, DIM, STEP, REST, PRECISION),
+            *(key_base, value_base, token_stride, tokens, keep_pointer),
+            *(SCALE, DIM, STEP, REST, PRECISION, SLICED),
         )
     tl.store(delta_pointer + row, delta, mask=present)
     gradient_base = gradient_pointer + batch * tokens * 3 * width + head * DIM
@@ -122,6 +124,7 @@ def attention_key_value_gradient_kernel(
     STEP: tl.constexpr,
     REST: tl.constexpr,
     PRECISION: tl.constexpr,
+    SLICED: tl.constexpr,
 ):
     """dK and dV, launched on a grid of (ceil(tokens / BLOCK), heads, batch) after the kernel of dQ.
 
@@ -150,7 +153,7 @@ def attention_key_value_gradient_kernel(
     else:
         key_gradient, value_gradient = key_value_gradients(
             *(key, value, counts, query_base, out_gradient_base, sums_base, delta_base),
-            *(token_stride, width, plane, tokens, SCALE, DIM, STEP, REST, PRECISION),
+            *(token_stride, width, plane, tokens, SCALE, DIM, STEP, REST, PRECISION, SLICED),
         )
     gradient_base = gradient_pointer + batch * tokens * 3 * width + head * DIM
     store_rows(gradient_base + width, row, 3 * width, present, key_gradient, DIM)
@@ -187,15 +190,16 @@ def launch_attention_backward(
     sizes = (tokens, heads, qkv.stride(0), qkv.stride(1))
     constants = {
         **{"SCALE": scale, "DIM": dim, "PRECISION": dot_precision(qkv.dtype)},
-        **{"BLOCK": tile.block, "STEP": tile.step, "REST": tile.rest},
+        **{"BLOCK": tile.block, "STEP": tile.step, "REST": tile.rest, "SLICED": tile.sliced},
         **compile_options(gpu, tile.warps, tile.stages),
     }
-    attention_query_gradient_kernel[grid](
-        *(qkv, keep, out, out_gradient, sums, delta, gradient), *sizes, **constants
-    )
-    attention_key_value_gradient_kernel[grid](
-        *(qkv, keep, out_gradient, sums, delta, gradient), *sizes, **constants
-    )
+    with current_device(qkv.device):
+        attention_query_gradient_kernel[grid](
+            *(qkv, keep, out, out_gradient, sums, delta, gradient), *sizes, **constants
+        )
+        attention_key_value_gradient_kernel[grid](
+            *(qkv, keep, out_gradient, sums, delta, gradient), *sizes, **constants
+        )
     return gradient
 
 
@@ -220,7 +224,7 @@ def specs(workload: Workload) -> Iterator[KernelSpec]:
             signature={operand: kind for operand, kind in types.items() if operand in function.arg_names},
             constants={
                 **{"keep_pointer": None, "SCALE": dim**-0.5, "DIM": dim, "PRECISION": "ieee"},
-                **{"BLOCK": tile.block, "STEP": tile.step, "REST": tile.rest},
+                **{"BLOCK": tile.block, "STEP": tile.step, "REST": tile.rest, "SLICED": tile.sliced},
             },
             grid=((("tokens", tile.block),), (("heads", 1),), (("batch", 1),)),
             sizes={

@@ -26,7 +26,7 @@ from crossiqa_edge.kernels.attention_attend import attend_to_all
 from crossiqa_edge.kernels.attention_pairs import attend_in_pairs
 from crossiqa_edge.kernels.attention_rows import load_rows, store_rows, with_adjacent_heads
 from crossiqa_edge.kernels.attention_tiles import AttentionTile, forward_tile, int8_tile
-from crossiqa_edge.kernels.device import DTYPES, architecture, dot_precision
+from crossiqa_edge.kernels.device import DTYPES, architecture, current_device, dot_precision
 from crossiqa_edge.kernels.pairs import quotient
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
 from crossiqa_edge.kernels.targets import compile_options, target_of
@@ -50,6 +50,7 @@ def attention_kernel(
     INT8: tl.constexpr,
     INT8_DOT: tl.constexpr,
     PRECISION: tl.constexpr,
+    SLICED: tl.constexpr,
 ):
     """Launched on a grid of (ceil(tokens / BLOCK), heads, batch).
 
@@ -60,7 +61,8 @@ def attention_kernel(
     rests of both, 0 unless float32 was computed in pairs; inf and 1 where no key counts (the output is 0).
 
     STEP rows are taken a turn, then those of REST, a tuple, at once; STEP is 0 where REST takes all. INT8: as
-    ``attention_int8.py`` says; INT8_DOT: on a target that multiplies int8.
+    ``attention_int8.py`` says; INT8_DOT: on a target that multiplies int8. SLICED: scores are summed slice by
+    slice (``slices.py``), which float32 in pairs does where it has to.
     """
     head = tl.program_id(1)
     batch = tl.program_id(2).to(tl.int64)
@@ -82,7 +84,7 @@ def attention_kernel(
     else:
         peak, total, context = attend_to_all(
             *(query, key_base, value_base, token_stride, tokens, keep_pointer),
-            *(SCALE, DIM, STEP, REST, INT8, INT8_DOT, PRECISION),
+            *(SCALE, DIM, STEP, REST, INT8, INT8_DOT, PRECISION, SLICED),
         )
     if keep_pointer is not None:
         peak = tl.where(total == 0.0, float("inf"), peak)
@@ -129,25 +131,27 @@ def launch_attention(
     if tile is None:
         tile = int8_tile(gpu, tokens, dim) if int8 else forward_tile(gpu, tokens, dim, DTYPES[qkv.dtype])
     if out.numel():
-        attention_kernel[(-(-tokens // tile.block), heads, batch)](
-            qkv,
-            None if mask is None else mask.contiguous().view(torch.uint8),
-            out,
-            sums if save_sums else None,
-            tokens,
-            heads,
-            qkv.stride(0),
-            qkv.stride(1),
-            SCALE=scale,
-            DIM=dim,
-            BLOCK=tile.block,
-            STEP=tile.step,
-            REST=tile.rest,
-            INT8=int8,
-            INT8_DOT=target_of(gpu).int8_dot,
-            PRECISION=dot_precision(qkv.dtype),
-            **compile_options(gpu, tile.warps, tile.stages),
-        )
+        with current_device(qkv.device):
+            attention_kernel[(-(-tokens // tile.block), heads, batch)](
+                qkv,
+                None if mask is None else mask.contiguous().view(torch.uint8),
+                out,
+                sums if save_sums else None,
+                tokens,
+                heads,
+                qkv.stride(0),
+                qkv.stride(1),
+                SCALE=scale,
+                DIM=dim,
+                BLOCK=tile.block,
+                STEP=tile.step,
+                REST=tile.rest,
+                INT8=int8,
+                INT8_DOT=target_of(gpu).int8_dot,
+                PRECISION=dot_precision(qkv.dtype),
+                SLICED=tile.sliced,
+                **compile_options(gpu, tile.warps, tile.stages),
+            )
     return out, sums
 
 
@@ -175,6 +179,7 @@ def attention_spec(
             **{"keep_pointer": None, "SCALE": dim**-0.5, "DIM": dim},
             **{"BLOCK": tile.block, "STEP": tile.step, "REST": tile.rest},
             **{"INT8": int8, "INT8_DOT": target_of(workload.architecture).int8_dot, "PRECISION": "ieee"},
+            "SLICED": tile.sliced,
         },
         grid=((("tokens", tile.block),), (("heads", 1),), (("batch", 1),)),
         sizes={

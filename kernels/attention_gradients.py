@@ -10,6 +10,7 @@ import triton.language as tl
 
 from crossiqa_edge.kernels.attention_pairs import load_sums
 from crossiqa_edge.kernels.attention_rows import LOG2_E, load_rows, present_rows
+from crossiqa_edge.kernels.slices import of_this_turn, product
 
 
 @triton.jit
@@ -28,25 +29,30 @@ def _take_keys(
     query_gradient,
     key_base,
     value_base,
-    row,
+    first,
     stride,
     tokens,
     keep_pointer,
     SCALE: tl.constexpr,
     DIM: tl.constexpr,
+    ROWS: tl.constexpr,
     MASKED: tl.constexpr,
     PRECISION: tl.constexpr,
+    SLICED: tl.constexpr,
 ):
-    """Add to dQ / scale of a block of queries what the keys at ``row`` give."""
+    """Add to dQ / scale of a block of queries what ROWS keys from ``first`` on give."""
+    if SLICED:
+        query, gradient = of_this_turn(query, first, tokens), of_this_turn(gradient, first, tokens)
+    row = first + tl.arange(0, ROWS)
     SOME: tl.constexpr = MASKED or keep_pointer is not None
     present = present_rows(row, tokens, keep_pointer, MASKED)
     key = load_rows(key_base, row, stride, present, DIM, SOME)
     value = load_rows(value_base, row, stride, present, DIM, SOME)
-    scores = tl.dot(query, tl.trans(key), input_precision=PRECISION)
+    scores = product(query, tl.trans(key), SLICED, PRECISION)
     weights = tl.exp2(scores * (SCALE * LOG2_E) - log_sum[:, None])
     if SOME:
         weights = tl.where(present[None, :], weights, 0.0)
-    weight_gradient = tl.dot(gradient, tl.trans(value), input_precision=PRECISION)
+    weight_gradient = product(gradient, tl.trans(value), SLICED, PRECISION)
     score_gradient = (weights * (weight_gradient - delta[:, None])).to(key.dtype)
     return tl.dot(score_gradient, key, query_gradient, input_precision=PRECISION)
 
@@ -67,6 +73,7 @@ def query_gradient(
     STEP: tl.constexpr,
     REST: tl.constexpr,
     PRECISION: tl.constexpr,
+    SLICED: tl.constexpr,
 ):
     """dQ of a block of queries (rows, DIM), from all keys."""
     query_gradient = tl.zeros((query.shape[0], DIM), tl.float32)
@@ -76,14 +83,14 @@ def query_gradient(
         for first in range(0, whole, STEP):
             query_gradient = _take_keys(
                 *(query, gradient, log_sum, delta, query_gradient, key_base, value_base),
-                *(first + tl.arange(0, STEP), stride, tokens, keep_pointer),
-                *(SCALE, DIM, False, PRECISION),
+                *(first, stride, tokens, keep_pointer),
+                *(SCALE, DIM, STEP, False, PRECISION, SLICED),
             )
     for piece in tl.static_range(len(REST)):
         query_gradient = _take_keys(
             *(query, gradient, log_sum, delta, query_gradient, key_base, value_base),
-            *(whole + tl.arange(0, REST[piece]), stride, tokens, keep_pointer),
-            *(SCALE, DIM, True, PRECISION),
+            *(whole, stride, tokens, keep_pointer),
+            *(SCALE, DIM, REST[piece], True, PRECISION, SLICED),
         )
         whole += REST[piece]
     return query_gradient * SCALE
@@ -100,27 +107,32 @@ def _take_queries(
     out_gradient_base,
     sums_base,
     delta_base,
-    row,
+    first,
     stride,
     width,
     plane,
     tokens,
     SCALE: tl.constexpr,
     DIM: tl.constexpr,
+    ROWS: tl.constexpr,
     MASKED: tl.constexpr,
     PRECISION: tl.constexpr,
+    SLICED: tl.constexpr,
 ):
-    """Add to dK / scale and dV of a block of keys what the queries at ``row`` give."""
+    """Add to dK / scale and dV of a block of keys what ROWS queries from ``first`` on give."""
+    if SLICED:
+        key, value = of_this_turn(key, first, tokens), of_this_turn(value, first, tokens)
+    row = first + tl.arange(0, ROWS)
     present = row < tokens
     query = load_rows(query_base, row, stride, present, DIM, MASKED)
     gradient = load_rows(out_gradient_base, row, width, present, DIM, MASKED)
     log_sum = load_log_sum(sums_base, row, plane, present, SCALE, MASKED)
     delta = tl.load(delta_base + row, mask=present, other=0.0) if MASKED else tl.load(delta_base + row)
-    scores = tl.dot(key, tl.trans(query), input_precision=PRECISION)
+    scores = product(key, tl.trans(query), SLICED, PRECISION)
     weights = tl.exp2(scores * (SCALE * LOG2_E) - log_sum[None, :])
     weights = tl.where(counts[:, None], weights, 0.0)
     value_gradient = tl.dot(weights.to(value.dtype), gradient, value_gradient, input_precision=PRECISION)
-    weight_gradient = tl.dot(value, tl.trans(gradient), input_precision=PRECISION)
+    weight_gradient = product(value, tl.trans(gradient), SLICED, PRECISION)
     score_gradient = (weights * (weight_gradient - delta[None, :])).to(key.dtype)
     return tl.dot(score_gradient, query, key_gradient, input_precision=PRECISION), value_gradient
 
@@ -143,6 +155,7 @@ def key_value_gradients(
     STEP: tl.constexpr,
     REST: tl.constexpr,
     PRECISION: tl.constexpr,
+    SLICED: tl.constexpr,
 ):
     """dK and dV of a block of keys, each (rows, DIM), from all queries."""
     key_gradient = tl.zeros((key.shape[0], DIM), tl.float32)
@@ -154,15 +167,15 @@ def key_value_gradients(
             key_gradient, value_gradient = _take_queries(
                 *(key, value, counts, key_gradient, value_gradient),
                 *(query_base, out_gradient_base, sums_base, delta_base),
-                *(first + tl.arange(0, STEP), token_stride, width, plane, tokens),
-                *(SCALE, DIM, False, PRECISION),
+                *(first, token_stride, width, plane, tokens),
+                *(SCALE, DIM, STEP, False, PRECISION, SLICED),
             )
     for piece in tl.static_range(len(REST)):
         key_gradient, value_gradient = _take_queries(
             *(key, value, counts, key_gradient, value_gradient),
             *(query_base, out_gradient_base, sums_base, delta_base),
-            *(whole + tl.arange(0, REST[piece]), token_stride, width, plane, tokens),
-            *(SCALE, DIM, True, PRECISION),
+            *(whole, token_stride, width, plane, tokens),
+            *(SCALE, DIM, REST[piece], True, PRECISION, SLICED),
         )
         whole += REST[piece]
     return key_gradient * SCALE, value_gradient

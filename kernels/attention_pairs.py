@@ -46,12 +46,16 @@ def _attend(
     DIM: tl.constexpr,
     MASKED: tl.constexpr,
 ):
-    """Take the keys and values at ``row`` into the running maximum, sum and weighted sum of queries."""
+    """Take the keys and values at ``row`` into the running maximum, sum and weighted sum of queries.
+
+    MASKED, as after the loop: there is nothing to prefetch there, so products may be frugal with registers,
+    which a tile as large as the loop's would otherwise spill.
+    """
     SOME: tl.constexpr = MASKED or keep_pointer is not None
     present = present_rows(row, tokens, keep_pointer, MASKED)
     key = load_rows(key_base, row, stride, present, DIM, SOME)
     value = load_rows(value_base, row, stride, present, DIM, SOME)
-    scores, rest = pair_product(query, 0.0, tl.trans(key), 0.0)
+    scores, rest = pair_product(query, 0.0, tl.trans(key), 0.0, MASKED)
     higher = tl.maximum(peak, tl.max(tl.where(present[None, :], scores, float("-inf")), 1))
     highest = present[None, :] & (scores == higher[:, None])
     higher_rest = tl.max(tl.where(highest, rest, float("-inf")), 1)
@@ -66,7 +70,9 @@ def _attend(
     weights = tl.where(present[None, :], weights, 0.0)
     weights_rest = tl.where(present[None, :], weights_rest, 0.0)
     context, context_rest = times(context, context_rest, fade, fade_rest)
-    context, context_rest = plus(context, context_rest, *pair_product(weights, weights_rest, value, 0.0))
+    context, context_rest = plus(
+        context, context_rest, *pair_product(weights, weights_rest, value, 0.0, MASKED)
+    )
     total, total_rest = times(total, total_rest, tl.sum(fade, 1), tl.sum(fade_rest, 1))
     total, total_rest = plus(total, total_rest, *pair_sum(weights, weights_rest, 1))
     return higher, higher_rest, total, total_rest, context, context_rest

@@ -16,6 +16,7 @@ from crossiqa_edge.kernels.attention_pairs import exponentials, load_sums
 from crossiqa_edge.kernels.attention_rows import load_rows, present_rows
 from crossiqa_edge.kernels.pair_products import pair_product
 from crossiqa_edge.kernels.pairs import pair_sum, plus, quotient, times
+from crossiqa_edge.kernels.slices import of_this_turn
 
 
 @triton.jit
@@ -40,16 +41,6 @@ def _scaled(value, rest, SCALE: tl.constexpr):
 
 
 @triton.jit
-def _of_this_turn(matrix, first, tokens):
-    """``matrix``, for a turn that begins within ``tokens``, as all do: which the compiler cannot know.
-
-    What is the same in every turn it lays out for the products before the loop. Ordinary cores want whole
-    rows in the registers of a thread; those of two matrices of 64 columns in two parts are all there are.
-    """
-    return tl.where(first < tokens, matrix, 0.0)
-
-
-@triton.jit
 def _take_keys(
     query,
     gradient,
@@ -67,7 +58,7 @@ def _take_keys(
     MASKED: tl.constexpr,
 ):
     """Add what ROWS keys from ``first`` on give to the pairs of ``state``: (P * dP) K, P K, sums of P dP."""
-    query, gradient = _of_this_turn(query, first, tokens), _of_this_turn(gradient, first, tokens)
+    query, gradient = of_this_turn(query, first, tokens), of_this_turn(gradient, first, tokens)
     row = first + tl.arange(0, ROWS)
     along, along_rest, mean, mean_rest, delta, delta_rest = state
     peak, total, peak_rest, total_rest = sums
@@ -153,7 +144,7 @@ def _take_queries(
     MASKED: tl.constexpr,
 ):
     """Add what ROWS queries from ``first`` on give to the pairs of ``state``: dK / scale and dV of keys."""
-    key, value = _of_this_turn(key, first, tokens), _of_this_turn(value, first, tokens)
+    key, value = of_this_turn(key, first, tokens), of_this_turn(value, first, tokens)
     row = first + tl.arange(0, ROWS)
     key_gradient, key_rest, value_gradient, value_rest = state
     present = row < tokens

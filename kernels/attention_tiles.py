@@ -1,13 +1,14 @@
 """How attention is cut into tiles: pure functions of the architecture, the sizes and the type. No autotuning.
 
 A choice that is a function can be tested without a GPU, compiled ahead of time, and is the same at every
-start. These come from counting in the compiled code: no register spills on any target, the fewest
-instructions among what does not spill, two programs or more on a multiprocessor. Nothing here has been
-timed; whoever measures better tiles on a GPU changes them here.
+start. These come from counting in the compiled code: no register spills on any target (but see
+``backward_tile`` for float32), the fewest instructions among what does not spill, two programs or more on a
+multiprocessor. Nothing here has been timed; whoever measures better tiles on a GPU changes them here.
 
 The forward pass takes whole rows of up to WHOLE_ROW tokens at once where tensor cores multiply and a head has
 at most 64 elements. Where they do not (Turing, float32), both operands of a product lie in registers, and at
-128 elements a head so does twice the output: there rows are taken in steps at any length but the shortest.
+128 elements a head so does twice the output: there rows are taken in steps at any length but the shortest,
+and at 128 elements a head Turing sums products of 16 bits slice by slice.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class AttentionTile:
         rest: sizes of the tiles after the loop, powers of two, of which the last may reach beyond the last
             token; empty where ``step`` divides the tokens.
         warps, stages: of 32 threads, and of the loop's software pipeline.
+        sliced: whether products along the head's elements are summed slice by slice (``slices.py``).
     """
 
     block: int
@@ -39,13 +41,15 @@ class AttentionTile:
     rest: tuple[int, ...]
     warps: int
     stages: int
+    sliced: bool = False
 
 
 def forward_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> AttentionTile:
     """The tile of ``attention_kernel``; ``dtype`` is fp16, bf16 or fp32."""
     if architecture < _AMPERE or dtype == "fp32":  # products on ordinary cores, operands in registers
         block, step = {16: (32, 32), 32: (32, 32), 64: (16, 32), 128: (16, 16)}[head_dim]
-        return cut(tokens, block, step, warps=8, stages=2 if architecture >= _AMPERE else 1)
+        stages = 2 if architecture >= _AMPERE else 1
+        return cut(tokens, block, step, warps=8, stages=stages, sliced=head_dim == 128 and dtype != "fp32")
     if head_dim == 128:
         return cut(tokens, 64 if architecture >= _HOPPER else 32, 32, warps=4, stages=2)
     if tokens > WHOLE_ROW:
@@ -57,10 +61,7 @@ def forward_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> A
 
 
 def int8_tile(architecture: int, tokens: int, head_dim: int) -> AttentionTile:
-    """The tile of ``attention_kernel`` with INT8, for D of 32, 64 or 128; on Turing it multiplies fp16.
-
-    At 128 elements a head, which no member of the family has, even the least tile may spill there.
-    """
+    """The tile of ``attention_kernel`` with INT8, for D of 32, 64 or 128; on Turing it multiplies fp16."""
     if architecture < _AMPERE:
         return forward_tile(architecture, tokens, head_dim, "fp16")
     if head_dim == 128:
@@ -73,28 +74,29 @@ def int8_tile(architecture: int, tokens: int, head_dim: int) -> AttentionTile:
 def backward_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> AttentionTile:
     """The tile of both backward kernels, which hold four tiles where the forward pass holds two.
 
-    At 128 elements a head, which no member of the family has, even the least tile spills on Turing, and on
-    all targets in float32, which is computed in pairs, one product after the other: no pipeline would help.
+    float32 is computed in pairs, one product after the other: no pipeline would help. At 128 elements a head,
+    which no member of the family has, it spills on some targets, up to 24 bytes a thread. In 16 bits nothing
+    does: there Turing takes products slice by slice.
     """
     if dtype == "fp32":
         return cut(tokens, 16, 16, warps=8, stages=1)
     if architecture < _AMPERE:
-        block, step = {16: (32, 32), 32: (32, 32), 64: (16, 16), 128: (16, 16)}[head_dim]
-        return cut(tokens, block, step, warps=8, stages=1)
+        block, step = {16: (32, 32), 32: (32, 16), 64: (16, 16), 128: (16, 16)}[head_dim]
+        return cut(tokens, block, step, warps=8, stages=1, sliced=head_dim == 128)
     tight = head_dim == 128 or (head_dim == 64 and architecture >= _CONSUMER_BLACKWELL)
     return cut(tokens, 32 if head_dim == 128 else 64, 16 if tight else 32, warps=4, stages=2)
 
 
-def cut(tokens: int, block: int, step: int, warps: int, stages: int) -> AttentionTile:
+def cut(tokens: int, block: int, step: int, warps: int, stages: int, sliced: bool = False) -> AttentionTile:
     """The tile with these sizes over ``tokens`` tokens; where they are fewer than ``step``, all at once."""
     if tokens < step:
-        return whole_rows(tokens, block, warps)
-    return AttentionTile(block, step, _pieces(tokens % step), warps, stages)
+        return whole_rows(tokens, block, warps, sliced)
+    return AttentionTile(block, step, _pieces(tokens % step), warps, stages, sliced)
 
 
-def whole_rows(tokens: int, block: int, warps: int) -> AttentionTile:
+def whole_rows(tokens: int, block: int, warps: int, sliced: bool = False) -> AttentionTile:
     """The tile that takes all of ``tokens`` tokens at once, for ``block`` rows."""
-    return AttentionTile(block, 0, _pieces(tokens), warps, stages=1)
+    return AttentionTile(block, 0, _pieces(tokens), warps, stages=1, sliced=sliced)
 
 
 def _pieces(rows: int) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 
 import torch
@@ -15,6 +16,14 @@ DTYPES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32"}
 def architecture(device: torch.device) -> int:
     """Compute capability of ``device`` as one number, 87 for 8.7."""
     return _capability(device.index) if device.type == "cuda" else STAND_IN_ARCHITECTURE
+
+
+def current_device(device: torch.device) -> AbstractContextManager[None]:
+    """Makes ``device`` the current one for a block: Triton launches there, wherever the tensors are.
+
+    Nothing for a CPU, where the interpreter stands in for a GPU.
+    """
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 @cache

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from crossiqa_edge.errors import ConfigError
-from crossiqa_edge.kernels.device import DTYPES, architecture, dot_precision
+from crossiqa_edge.kernels.device import DTYPES, architecture, current_device, dot_precision
 from crossiqa_edge.kernels.embed_kernels import embed_levels_kernel, embed_linear_kernel
 from crossiqa_edge.kernels.pixels import sampled_pixels
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
@@ -189,28 +189,29 @@ def launch_embed(operands: Operands) -> Tensor:
     block = embed_tile(gpu, patches, columns, DTYPES[weights[0].dtype])
     tokens = torch.empty((batch, *position.shape), dtype=weights[0].dtype, device=picture.device)
     kernel = embed_linear_kernel if len(weights) == 1 else embed_levels_kernel
-    kernel[(-(-patches // block.patches) * -(-columns // block.columns),)](
-        picture,
-        chroma,
-        operands.factors,
-        operands.corners.contiguous(),
-        operands.normaliser,
-        *(part.contiguous() for level in zip(weights, operands.biases, strict=True) for part in level),
-        None if class_token is None else class_token.contiguous(),
-        position.contiguous(),
-        tokens,
-        patches,
-        height,
-        width,
-        *picture.stride()[:2],
-        *((0, 0) if chroma is None else chroma.stride()[:2]),
-        operands.tile,
-        operands.corners.shape[1],
-        **_constants(operands.joined, [len(weight) for weight in weights], operands.across, block),
-        REFLECT=min(height, width) < operands.tile,
-        PRECISION=dot_precision(weights[0].dtype),
-        **compile_options(gpu, block.warps, block.stages),
-    )
+    with current_device(picture.device):
+        kernel[(-(-patches // block.patches) * -(-columns // block.columns),)](
+            picture,
+            chroma,
+            operands.factors,
+            operands.corners.contiguous(),
+            operands.normaliser,
+            *(part.contiguous() for level in zip(weights, operands.biases, strict=True) for part in level),
+            None if class_token is None else class_token.contiguous(),
+            position.contiguous(),
+            tokens,
+            patches,
+            height,
+            width,
+            *picture.stride()[:2],
+            *((0, 0) if chroma is None else chroma.stride()[:2]),
+            operands.tile,
+            operands.corners.shape[1],
+            **_constants(operands.joined, [len(weight) for weight in weights], operands.across, block),
+            REFLECT=min(height, width) < operands.tile,
+            PRECISION=dot_precision(weights[0].dtype),
+            **compile_options(gpu, block.warps, block.stages),
+        )
     return tokens
 
 

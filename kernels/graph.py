@@ -9,6 +9,8 @@ from threading import Lock
 import torch
 from torch import Tensor
 
+from crossiqa_edge.kernels.device import current_device
+
 MAX_SHAPES = 8  # each holds its own activations; the batches of a stream have one shape, or two with the last
 _WARM_UP = 3  # calls before the recording: lazy initialisation must not end up in it
 
@@ -25,7 +27,8 @@ def capture(function: Function, static: Tensor) -> tuple[Callable[[], None], Ten
             function(static)
     torch.cuda.current_stream(static.device).wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # torch records on one stream of the device that was current the first time, unless it is told another.
+    with current_device(static.device), torch.cuda.graph(graph, stream=side):
         result = function(static)
     return graph.replay, result
 

@@ -19,7 +19,7 @@ import triton.language as tl
 from torch import Tensor
 
 from crossiqa_edge.errors import ConfigError
-from crossiqa_edge.kernels.device import architecture
+from crossiqa_edge.kernels.device import architecture, current_device
 from crossiqa_edge.kernels.pairs import pair_sum, plus, quotient
 from crossiqa_edge.kernels.rows import LAYER_NORM_EPSILON, normalised_rows
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
@@ -124,26 +124,27 @@ def launch_head(
         for shape in ((views, width), views, views)
     )
     tile = row_tile(views, width)
-    head_kernel[(views,)](
-        tokens,
-        norm_weight.contiguous(),
-        norm_bias.contiguous(),
-        weight.contiguous(),
-        bias,
-        calibration.contiguous(),
-        embedding,
-        raw,
-        score,
-        count,
-        tokens.stride(0),
-        tokens.stride(1),
-        WIDTH=width,
-        EPSILON=epsilon,
-        MEAN=pooling == "mean",
-        BLOCK_TOKENS=TOKENS_AT_ONCE,
-        BLOCK_WIDTH=tile.width,
-        **compile_options(architecture(tokens.device), tile.warps),
-    )
+    with current_device(tokens.device):
+        head_kernel[(views,)](
+            tokens,
+            norm_weight.contiguous(),
+            norm_bias.contiguous(),
+            weight.contiguous(),
+            bias,
+            calibration.contiguous(),
+            embedding,
+            raw,
+            score,
+            count,
+            tokens.stride(0),
+            tokens.stride(1),
+            WIDTH=width,
+            EPSILON=epsilon,
+            MEAN=pooling == "mean",
+            BLOCK_TOKENS=TOKENS_AT_ONCE,
+            BLOCK_WIDTH=tile.width,
+            **compile_options(architecture(tokens.device), tile.warps),
+        )
     return embedding, raw, score
 
 

@@ -20,7 +20,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from crossiqa_edge.kernels.device import architecture
+from crossiqa_edge.kernels.device import architecture, current_device
 from crossiqa_edge.kernels.layer_norm_backward import layer_norm_backward
 from crossiqa_edge.kernels.pairs import exact_product, plus
 from crossiqa_edge.kernels.rows import LAYER_NORM_EPSILON, as_rows, normalised_rows
@@ -120,23 +120,24 @@ def launch_layer_norm(
         residual_rows = as_rows(residual)
         stream = torch.empty(residual.shape, dtype=residual.dtype, device=residual.device)
     tile = row_tile(count, width)
-    layer_norm_kernel[(-(-count // tile.rows),)](
-        rows,
-        residual_rows,
-        None if scale is None else scale.contiguous(),
-        weight.contiguous(),
-        bias.contiguous(),
-        normalised,
-        stream,
-        count,
-        rows.stride(0),
-        0 if residual_rows is None else residual_rows.stride(0),
-        WIDTH=width,
-        EPSILON=epsilon,
-        BLOCK_ROWS=tile.rows,
-        BLOCK_WIDTH=tile.width,
-        **compile_options(architecture(branch.device), tile.warps),
-    )
+    with current_device(branch.device):
+        layer_norm_kernel[(-(-count // tile.rows),)](
+            rows,
+            residual_rows,
+            None if scale is None else scale.contiguous(),
+            weight.contiguous(),
+            bias.contiguous(),
+            normalised,
+            stream,
+            count,
+            rows.stride(0),
+            0 if residual_rows is None else residual_rows.stride(0),
+            WIDTH=width,
+            EPSILON=epsilon,
+            BLOCK_ROWS=tile.rows,
+            BLOCK_WIDTH=tile.width,
+            **compile_options(architecture(branch.device), tile.warps),
+        )
     return normalised, branch if stream is None else stream
 
 

@@ -18,7 +18,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from crossiqa_edge.kernels.device import architecture
+from crossiqa_edge.kernels.device import architecture, current_device
 from crossiqa_edge.kernels.pairs import exact_product, plus, row_mean, times, unit_rows
 from crossiqa_edge.kernels.rows import LAYER_NORM_EPSILON
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
@@ -164,23 +164,24 @@ def launch_layer_norm_backward(
     tile = row_tile(count, width)
     programs = min(PROGRAMS, -(-count // tile.rows))
     partial = torch.empty((programs, 3, 2, width), dtype=torch.float32, device=stream.device)
-    layer_norm_backward_kernel[(programs,)](
-        gradient.contiguous(),
-        None if stream_gradient is None else stream_gradient.contiguous(),
-        stream,
-        branch,
-        None if scale is None else scale.contiguous(),
-        weight.contiguous(),
-        residual_gradient,
-        branch_gradient,
-        partial,
-        count,
-        WIDTH=width,
-        EPSILON=epsilon,
-        BLOCK_ROWS=tile.rows,
-        BLOCK_WIDTH=tile.width,
-        **compile_options(architecture(stream.device), tile.warps),
-    )
+    with current_device(stream.device):
+        layer_norm_backward_kernel[(programs,)](
+            gradient.contiguous(),
+            None if stream_gradient is None else stream_gradient.contiguous(),
+            stream,
+            branch,
+            None if scale is None else scale.contiguous(),
+            weight.contiguous(),
+            residual_gradient,
+            branch_gradient,
+            partial,
+            count,
+            WIDTH=width,
+            EPSILON=epsilon,
+            BLOCK_ROWS=tile.rows,
+            BLOCK_WIDTH=tile.width,
+            **compile_options(architecture(stream.device), tile.warps),
+        )
     # One tensor each: an operator's results must not share memory.
     weight_gradient, bias_gradient, scale_gradient = (
         sums.clone() for sums in partial.sum((0, 2), dtype=torch.float64)

@@ -24,7 +24,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.nn import functional
 
-from crossiqa_edge.kernels.device import DTYPES, architecture, dot_precision
+from crossiqa_edge.kernels.device import DTYPES, architecture, current_device, dot_precision
 from crossiqa_edge.kernels.epilogue import check_activation, finish_and_store, finish_reference, output_dtype
 from crossiqa_edge.kernels.pair_products import pair_product
 from crossiqa_edge.kernels.pairs import plus
@@ -151,25 +151,26 @@ def launch_tiles(
     int8 = "int8" if weights[0].dtype == torch.int8 else None
     dtype = "tf32" if constants.get("PRECISION") == "tf32" else DTYPES[x.dtype]
     tile = linear_tile(gpu, rows, columns, depth, dtype, int8)
-    kernel[(-(-rows // tile.rows) * -(-columns // tile.columns),)](
-        x_rows,
-        *(weight.contiguous() for weight in weights),
-        None if bias is None else bias.contiguous(),
-        None if scale is None else scale.contiguous(),
-        residual_rows,
-        output,
-        rows,
-        x_rows.stride(0),
-        0 if residual_rows is None else residual_rows.stride(0),
-        COLUMNS=columns,
-        DEPTH=depth,
-        GELU=activation == "gelu",
-        BLOCK_ROWS=tile.rows,
-        BLOCK_COLUMNS=tile.columns,
-        BLOCK_DEPTH=tile.depth,
-        **constants,
-        **compile_options(gpu, tile.warps, tile.stages),
-    )
+    with current_device(x.device):
+        kernel[(-(-rows // tile.rows) * -(-columns // tile.columns),)](
+            x_rows,
+            *(weight.contiguous() for weight in weights),
+            None if bias is None else bias.contiguous(),
+            None if scale is None else scale.contiguous(),
+            residual_rows,
+            output,
+            rows,
+            x_rows.stride(0),
+            0 if residual_rows is None else residual_rows.stride(0),
+            COLUMNS=columns,
+            DEPTH=depth,
+            GELU=activation == "gelu",
+            BLOCK_ROWS=tile.rows,
+            BLOCK_COLUMNS=tile.columns,
+            BLOCK_DEPTH=tile.depth,
+            **constants,
+            **compile_options(gpu, tile.warps, tile.stages),
+        )
     return output
 
 

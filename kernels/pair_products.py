@@ -16,10 +16,10 @@ import triton
 import triton.language as tl
 
 from crossiqa_edge.kernels.pairs import exact_sum, leading
+from crossiqa_edge.kernels.slices import slices_of
 
 LONGEST: tl.constexpr = tl.constexpr(128)  # the most products whose sum is exact: 128 * 2**8 * 2**8 < 2**24
 FACTOR: tl.constexpr = tl.constexpr(131072.0)  # 2**17: leaves 8 bits
-DEEPEST: tl.constexpr = tl.constexpr(16)  # terms of a slice: a thread holds rows and columns of this length
 
 
 @triton.jit
@@ -45,9 +45,9 @@ def pair_product(left, left_rest, right, right_rest, FRUGAL: tl.constexpr = Fals
 
 @triton.jit
 def _products_in_slices(first_left, left_rest, first_right, right_rest, right):
-    first_lefts, left_rests = _slices(first_left, True), _slices(left_rest, True)
-    first_rights, right_rests = _slices(first_right, False), _slices(right_rest, False)
-    rights = _slices(right, False)
+    first_lefts, left_rests = slices_of(first_left, True), slices_of(left_rest, True)
+    first_rights, right_rests = slices_of(first_right, False), slices_of(right_rest, False)
+    rights = slices_of(right, False)
     first = tl.zeros((left_rest.shape[0], right.shape[1]), tl.float32)
     rest = first
     for part in tl.static_range(len(rights)):
@@ -57,30 +57,3 @@ def _products_in_slices(first_left, left_rest, first_right, right_rest, right):
         tl.debug_barrier()
         first = tl.dot(first_lefts[part], first_rights[part], first, input_precision="ieee")
     return first, rest
-
-
-@triton.jit
-def _slices(matrix, COLUMNS: tl.constexpr):
-    """The matrix in slices of DEEPEST columns or, without COLUMNS, rows."""
-    slices = (matrix,)
-    for _ in tl.static_range(_turns(matrix.shape[1] if COLUMNS else matrix.shape[0])):
-        halves = ()
-        for place in tl.static_range(len(slices)):
-            halves += _halves(slices[place], COLUMNS)
-        slices = halves  # type: ignore[assignment]  # Triton unrolls: each turn has a longer tuple
-    return slices
-
-
-@triton.jit
-def _halves(matrix, COLUMNS: tl.constexpr):
-    if COLUMNS:
-        parts = tl.permute(tl.reshape(matrix, (matrix.shape[0], 2, matrix.shape[1] // 2)), (0, 2, 1))
-    else:
-        parts = tl.permute(tl.reshape(matrix, (2, matrix.shape[0] // 2, matrix.shape[1])), (1, 2, 0))
-    return tl.split(parts)
-
-
-@triton.constexpr_function
-def _turns(depth):
-    """How often a depth, a power of two, is halved until it is DEEPEST."""
-    return max(0, (depth // DEEPEST.value).bit_length() - 1)

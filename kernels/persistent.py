@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.kernels.accelerate import FusedBlock
 from crossiqa_edge.kernels.attention_tiles import WHOLE_ROW, whole_rows
-from crossiqa_edge.kernels.device import architecture, dot_precision
+from crossiqa_edge.kernels.device import architecture, current_device, dot_precision
 from crossiqa_edge.kernels.persistent_kernels import encoder_kernel
 from crossiqa_edge.kernels.rows import LAYER_NORM_EPSILON
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
@@ -103,14 +103,15 @@ def launch_encoder(
     working = [tokens.new_empty(count, columns) for columns in (3 * width, width, hidden)]
     counter = torch.zeros(1, dtype=torch.int32, device=tokens.device)
     programs = _multiprocessors(tokens.device)
-    encoder_kernel[(programs,)](
-        *(stream, parameters, *working, counter, count),
-        **_constants(len(parameters), heads, width, hidden, count, programs),
-        EPSILON=epsilon,
-        PRECISION=dot_precision(tokens.dtype),
-        launch_cooperative_grid=True,
-        **compile_options(architecture(tokens.device), WARPS, STAGES),
-    )
+    with current_device(tokens.device):
+        encoder_kernel[(programs,)](
+            *(stream, parameters, *working, counter, count),
+            **_constants(len(parameters), heads, width, hidden, count, programs),
+            EPSILON=epsilon,
+            PRECISION=dot_precision(tokens.dtype),
+            launch_cooperative_grid=True,
+            **compile_options(architecture(tokens.device), WARPS, STAGES),
+        )
     return stream
 
 

@@ -132,7 +132,7 @@ def whole_row_attention(
             *(query, tl.full((ROWS,), SCALE * LOG2_E, tl.float32)),
             *(tl.full((ROWS,), float("-inf"), tl.float32), tl.zeros((ROWS,), tl.float32)),
             *(tl.zeros((ROWS, DIM), tl.float32), base + WIDTH, base + 2 * WIDTH),
-            *(0, 3 * WIDTH, tokens, None, DIM, PIECES, True, PRECISION, True),
+            *(0, 3 * WIDTH, tokens, None, DIM, PIECES, True, PRECISION, True, False),
         )
         place = context_pointer + tile % HEADS * DIM
         store_rows(place, row, WIDTH, row < tokens, context / total[:, None], DIM)

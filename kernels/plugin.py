@@ -34,13 +34,14 @@ def attention_plugin_kernel(
     BLOCK: tl.constexpr,
     STEP: tl.constexpr,
     REST: tl.constexpr,
+    SLICED: tl.constexpr,
 ):
     """The body's grid; qkv (batch, tokens, 3 * HEADS * DIM), out (batch, tokens, HEADS * DIM), contiguous."""
     row: tl.constexpr = 3 * HEADS * DIM
     attention_kernel(
         *(qkv_pointer, None, out_pointer, None),
         *(tokens, HEADS, tokens * row, row),
-        *(SCALE, DIM, BLOCK, STEP, REST, False, True, "ieee"),
+        *(SCALE, DIM, BLOCK, STEP, REST, False, True, "ieee", SLICED),
     )
 
 
@@ -108,7 +109,7 @@ def plugin_spec(
         signature={"qkv_pointer": f"*{dtype}", "tokens": "i32", "out_pointer": f"*{dtype}"},
         constants={
             **{"SCALE": scale, "HEADS": heads, "DIM": head_dim},
-            **{"BLOCK": tile.block, "STEP": tile.step, "REST": tile.rest},
+            **{"BLOCK": tile.block, "STEP": tile.step, "REST": tile.rest, "SLICED": tile.sliced},
         },
         grid=((("tokens", tile.block),), (("heads", 1),), (("batch", 1),)),
         sizes={"batch": 1, "tokens": tokens, "heads": heads},

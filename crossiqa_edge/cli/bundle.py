@@ -73,14 +73,17 @@ def command(
 
     try:
         from crossiqa_edge.export.bundle import bundle_name, make_bundle
+        from crossiqa_edge.export.bundle_checks import check_parts
         from crossiqa_edge.export.bundle_targets import device_kind
     except ImportError as error:
         raise MissingDependencyError("making a bundle", "export") from error
     kind = device_kind(target)
-    with _in_precision(model, precision) as (source, original):
-        if reference is not None:
-            original = Artefact.open(locate(reference))
-        named = output or Path(bundle_name(source, kind))
+    given = Artefact.open(locate(model))
+    named_original = Artefact.open(locate(reference)) if reference is not None else None
+    named = output or Path(bundle_name(given, kind, precision))
+    check_parts(given, named, named_original, kernels)  # before the work of exporting
+    with _in_precision(model, given, precision) as (source, exported_from):
+        original = named_original or exported_from
         made = make_bundle(source, kind, named, original=original, kernels=kernels)
     click.echo(f"{made}  ({source.card.identity}, {source.card.precision}, for {kind.title})")
     click.echo(f"  made for  {kind.software}; TensorRT {kind.tensorrt}")
@@ -96,15 +99,13 @@ def command(
 
 
 @contextmanager
-def _in_precision(model: str, precision: str | None) -> Iterator[tuple[Artefact, Artefact | None]]:
-    """The artefact ``model``, or an accepted export of it in ``precision``, which is gone afterwards.
+def _in_precision(
+    model: str, source: Artefact, precision: str | None
+) -> Iterator[tuple[Artefact, Artefact | None]]:
+    """``source``, the artefact ``model``, or an accepted export of it in ``precision``, gone afterwards.
 
     With it comes the float32 graph that it was exported from, None where it was not.
     """
-    from crossiqa_edge.runtime.artefact import Artefact
-    from crossiqa_edge.runtime.scorer import locate
-
-    source = Artefact.open(locate(model))
     if precision is None or (source.kind == "onnx" and source.card.precision == precision):
         yield source, None
         return

@@ -14,10 +14,12 @@ import sys
 import time
 from dataclasses import asdict
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import click
 
+import crossiqa_edge
 from crossiqa_edge.errors import CrossIQAError
 from crossiqa_edge.machine import this_machine
 from crossiqa_edge.version import __version__
@@ -50,14 +52,16 @@ _CHECK_SIDE = 512  # pixels, of the generated picture
     "--measure", is_flag=True, help="Time the backends again; `--backend auto` goes by it from then on."
 )
 @click.option(
-    "--model", default="nano", show_default=True, metavar="NAME|FILE", help="Model for the self-check."
+    "--model",
+    metavar="NAME|FILE",
+    help="Model for the self-check.  [default: nano; in a bundle, the model that it is of]",
 )
-def command(as_json: bool, measure: bool, model: str) -> int:
+def command(as_json: bool, measure: bool, model: str | None) -> int:
     """Report what this machine has, what is missing, and whether scoring works.
 
     Exit codes: 0 the core works; 2 it does not.
     """
-    findings = examine(model, measure=measure)
+    findings = examine(model or _default_model(), measure=measure)
     click.echo(json.dumps(findings, indent=2) if as_json else _as_text(findings))
     return 0 if findings["ok"] else 2
 
@@ -80,6 +84,12 @@ def examine(model: str = "nano", *, measure: bool = False) -> dict[str, Any]:
         "missing_extras": _missing_extras(),
         "self_check": check,
     }
+
+
+def _default_model() -> str:
+    """``nano``; of a bundle, which has no shipped models, the file beside the folder of its package."""
+    bundled = Path(crossiqa_edge.__file__).parents[2] / "model.onnx"
+    return str(bundled) if not _models() and bundled.is_file() else "nano"
 
 
 def _version(package: str) -> str | None:

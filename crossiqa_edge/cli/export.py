@@ -13,10 +13,11 @@ import click
 
 from crossiqa_edge.cli.console import complain
 from crossiqa_edge.export.original import shipped_original
-from crossiqa_edge.export.targets import PRECISIONS, TARGETS, Options, Progress
+from crossiqa_edge.export.targets import PRECISIONS, TARGETS, Options, Progress, Target
 
 if TYPE_CHECKING:
     from crossiqa_edge.export.conversion import Outcome, Plan
+    from crossiqa_edge.export.quantise import Calibration
     from crossiqa_edge.export.sensitivity import Search
 
 _OPTIONS = Options()  # for their defaults
@@ -42,22 +43,20 @@ _VERIFY = "crossiqa verify"
     help="The float32 model to compare with.  [default: the model, or the shipped one of its weights]",
 )
 @click.option(
-    "--opset", type=int, default=18, show_default=True, help="18 is read by most; 23 has Attention."
+    "--opset",
+    type=int,
+    help="18 is read by most; 23 has Attention.  [default: that of an ONNX file, 18 for weights]",
 )
 @click.option(
     "--calibration",
-    default="percentile",
-    show_default=True,
     metavar="METHOD",
-    help="How int8 scales are chosen: percentile, mse or entropy.",
+    help="How int8 scales are chosen: percentile, mse or entropy.  [default: percentile]",
 )
 @click.option(
     "--smoothing",
     type=float,
-    default=0.5,
-    show_default=True,
     metavar="0..1",
-    help="Strength of scale migration before int8; 0 for none.",
+    help="Strength of scale migration before int8; 0 for none.  [default: 0.5]",
 )
 @click.option(
     "--search",
@@ -92,9 +91,9 @@ def command(
     precision: str,
     output: Path | None,
     reference: str | None,
-    opset: int,
-    calibration: str,
-    smoothing: float,
+    opset: int | None,
+    calibration: str | None,
+    smoothing: float | None,
     search: float | None,
     plugin: str | None,
     dry_run: bool,
@@ -106,9 +105,8 @@ def command(
     its name only after its scores were compared with the float32 original's on over 200 degraded views.
     """
     from crossiqa_edge.export.conversion import Recipe, convert, plan  # first: it says which extra is missing
-    from crossiqa_edge.export.quantise import Calibration
 
-    recipe = Recipe(precision, opset, Calibration(calibration, smoothing), search, plugin)
+    recipe = Recipe(precision, opset, _calibration(calibration, smoothing), search, plugin)
     planned = plan(model, to, output, recipe=recipe, options=Options(**built), reference=reference)
     if planned.original is None:
         card = planned.source.card
@@ -125,8 +123,20 @@ def command(
     _print(planned, outcome)
 
 
+def _calibration(method: str | None, smoothing: float | None) -> Calibration | None:
+    """What was asked for of a calibration; None where nothing was, so that nothing can be in vain."""
+    from crossiqa_edge.export.quantise import Calibration
+
+    if method is None and smoothing is None:
+        return None
+    usual = Calibration()
+    return Calibration(
+        usual.method if method is None else method, usual.smoothing if smoothing is None else smoothing
+    )
+
+
 def _print(plan: Plan, outcome: Outcome) -> None:
-    card = outcome.graph.card
+    card = outcome.card
     click.echo(f"{outcome.path}  ({card.identity}, {plan.target.name} {card.precision}, opset {card.opset})")
     if outcome.search is not None:
         _print_table(outcome.search)
@@ -138,10 +148,16 @@ def _print(plan: Plan, outcome: Outcome) -> None:
     click.echo(f"  size      {_size(outcome.path):,} bytes")
     if not plan.target.builder:
         click.echo(f"  sha256    {outcome.graph.sha256}")
-    for line in plan.target.next:
-        names = {"out": outcome.path, "graph": outcome.graph.path}
+    names = {"out": outcome.path, **({"graph": outcome.kept.path} if outcome.kept else {})}
+    for line in _next(plan.target):
         told = line.format(**{key: shlex.quote(str(path)) for key, path in names.items()})
         click.echo(f"next: {told}{_reference(plan) if line.startswith(_VERIFY) else ''}")
+
+
+def _next(target: Target) -> tuple[str, ...]:
+    """What to do with it: always to verify it on the device, if need be the graph in the folder made."""
+    told = any(line.startswith(_VERIFY) for line in target.next)
+    return target.next if told else (*target.next, f"{_VERIFY} {{graph}}")
 
 
 def _reference(plan: Plan) -> str:

@@ -97,6 +97,14 @@ def main(arguments: list[str] | None = None) -> None:
     except CrossIQAError as error:
         complain(str(error))
         code = 2
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("crossiqa_edge."):
+            raise
+        complain(
+            f"{error.name} is not in this copy of the package: a bundle scores, verifies and builds; "
+            "for the rest: pip install crossiqa-edge"
+        )
+        code = 2
     except OSError as error:
         complain(f"the output was not written: {error.strerror or error}")
         code = 2

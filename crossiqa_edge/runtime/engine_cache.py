@@ -3,6 +3,9 @@
 Building takes from seconds to many minutes, so whoever needs an engine looks here first. Builds wait for
 one another, even of different engines: TensorRT times its kernels while it builds, and two builds on one
 GPU would time each other.
+
+An engine that is to be judged lies under another name until it was, so that nobody runs it before, be it
+that its export is still comparing or was killed.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from crossiqa_edge.runtime.private_files import POSIX, private_folder, read_priv
 from crossiqa_edge.version import __version__
 
 SUFFIX = ".engine"
+AWAITING = ".awaiting"  # instead of it until there is a verdict
 MAX_TIMINGS_BYTES = 64 << 20
 NO_GPU = "no GPU"
 _LOCK = ".lock"
@@ -45,7 +49,7 @@ class Entry:
     @property
     def stale(self) -> bool:
         """Of no use, and not only for want of a GPU: this machine will never load it again."""
-        if self.header is None:
+        if self.header is None or self.path.suffix == AWAITING:
             return True
         return any(found != NO_GPU for _, found in differences(self.header.key))
 
@@ -58,7 +62,10 @@ def cache_folder() -> Path:
 def entries(folder: Path | None = None) -> list[Entry]:
     """Every engine in ``folder`` (by default the cache), the newest first, each authenticated."""
     folder = cache_folder() if folder is None else folder
-    paths = [(path.lstat(), path) for path in folder.glob(f"*{SUFFIX}")]
+    paths = []
+    for path in (*folder.glob(f"*{SUFFIX}"), *folder.glob(f"*{AWAITING}")):
+        with suppress(FileNotFoundError):  # judged or removed meanwhile
+            paths.append((path.lstat(), path))
     return [_entry(path, found.st_size) for found, path in sorted(paths, key=lambda pair: -pair[0].st_mtime)]
 
 
@@ -83,6 +90,7 @@ def obtain(
     key: EngineKey,
     build: Callable[[], bytes],
     *,
+    awaiting: bool = False,
     waiting: Callable[[], None] = lambda: None,
     folder: Path | None = None,
 ) -> Path:
@@ -93,6 +101,8 @@ def obtain(
     Args:
         key: what the engine must be.
         build: gives the whole engine file, as ``engine_file.pack`` makes it.
+        awaiting: what is built now will be judged. Nobody finds it until ``keep``, but for another call with
+            ``awaiting``, which takes up what an export left that was killed.
         waiting: called once if another process is building.
         folder: instead of the cache.
 
@@ -101,30 +111,43 @@ def obtain(
         Exception: whatever ``build`` raises; nothing is left behind.
     """
     folder = private_folder(cache_folder() if folder is None else folder)
-    path = _path(key, folder)
+    names = [_path(key, folder), *([_path(key, folder, AWAITING)] if awaiting else [])]
     with _only_builder(folder, waiting):
-        if _is_sound(path, key):
-            return path
-        data = build()
-        _write_private(path, data)
+        for path in names:
+            if _is_sound(path, key):
+                return path
+        _write_private(path, build())
     return path
 
 
 def keep(key: EngineKey, data: bytes, folder: Path | None = None) -> Path:
     """Put ``data``, the engine file of ``key``, into the cache in place of what may be there; its path.
 
+    Whatever awaited a verdict under that key has it now.
+
     Raises:
         OutputError: the folder is not writable, or others may enter it.
     """
     path = _path(key, private_folder(cache_folder() if folder is None else folder))
     _write_private(path, data)
+    forget_awaiting(key, folder)
     return path
+
+
+def forget_awaiting(key: EngineKey, folder: Path | None = None) -> None:
+    """Remove what awaits a verdict under ``key``. Who is about to judge it has a copy.
+
+    Raises:
+        OutputError: the folder is not writable.
+    """
+    _unlink(_path(key, cache_folder() if folder is None else folder, AWAITING))
 
 
 def forget(key: EngineKey, plan_sha256: str, folder: Path | None = None) -> None:
     """Remove the engine of ``key`` if it still holds the plan with ``plan_sha256``, or is of no use at all.
 
-    Another plan under the same key was built since, by somebody who will judge it.
+    Another plan under the same key was built since, by somebody who will judge it. What awaits a verdict
+    under that key is gone as well.
 
     Raises:
         OutputError: the folder is not writable.
@@ -134,6 +157,7 @@ def forget(key: EngineKey, plan_sha256: str, folder: Path | None = None) -> None
         entry = _entry(path, path.stat().st_size)
         if entry.header is None or entry.header.plan_sha256 == plan_sha256:
             remove(entry)
+    forget_awaiting(key, folder)
 
 
 def differences(key: EngineKey) -> list[tuple[str, str]]:
@@ -171,11 +195,15 @@ def remove(entry: Entry) -> None:
     Raises:
         OutputError: the folder is not writable.
     """
+    _unlink(entry.path)
+
+
+def _unlink(path: Path) -> None:
     try:
         with suppress(FileNotFoundError):
-            entry.path.unlink()
+            path.unlink()
     except OSError as error:
-        raise OutputError(f"{entry.path}: not removed ({error.strerror})") from error
+        raise OutputError(f"{path}: not removed ({error.strerror})") from error
 
 
 def _entry(path: Path, size: int) -> Entry:
@@ -183,11 +211,13 @@ def _entry(path: Path, size: int) -> Entry:
         header, _ = read_engine(path)
     except ArtefactError as error:
         return Entry(path, size, None, str(error).removeprefix(f"{path}: "))
+    if path.suffix == AWAITING:
+        return Entry(path, size, header, "not compared with the original yet: export it again")
     return Entry(path, size, header, obstacle(header.key))
 
 
-def _path(key: EngineKey, folder: Path) -> Path:
-    return folder / f"{key.digest}{SUFFIX}"
+def _path(key: EngineKey, folder: Path, suffix: str = SUFFIX) -> Path:
+    return folder / f"{key.digest}{suffix}"
 
 
 def _is_sound(path: Path, key: EngineKey) -> bool:

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from crossiqa_edge.cli.bundle import TARGETS
 from crossiqa_edge.export.bundle_targets import DEVICES
 from crossiqa_edge.runtime.artefact import Artefact
@@ -70,3 +72,42 @@ def test_bad_input_is_a_line_and_a_code(crossiqa, tmp_path, tiny_onnx):
         done = crossiqa(*arguments)
         assert (done.code, done.out) == (2, "")
         assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("-o", "there", "there: exists already"),
+        ("-o", "there.zip", "there.zip: exists already"),
+        ("-o", "nowhere/made.zip", "nowhere/made.zip: cannot write here (no such folder)"),
+        ("-o", "nowhere/made", "nowhere/made: cannot write here (no such folder)"),
+        ("--reference", "nosuch.onnx", "nosuch.onnx: no such file"),
+        ("--reference", "nano", "is not the float32 ONNX file of micro-test@"),
+        ("--kernels", "nosuch.pack", "nosuch.pack: cannot be read"),
+        ("--kernels", "there.zip", "there.zip: not a kernel pack"),
+    ],
+)
+@pytest.mark.parametrize("form", ["onnx", "weights"])
+def test_what_does_not_go_together_is_refused_before_the_work(
+    crossiqa, micro_export, tmp_path, monkeypatch, form, option, value, words
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there.zip").write_bytes(b"somebody's")
+    monkeypatch.setattr("crossiqa_edge.export.conversion.convert", None)
+    model = getattr(micro_export, form)
+    done = crossiqa("bundle", model, "--target", "server", "--precision", "int8", option, value)
+    assert (done.code, done.out, len(done.complaints)) == (2, "", 1)
+    assert words in done.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["there", "there.zip"]
+
+
+def test_the_folder_that_is_named_by_itself_is_looked_for_before_the_work(
+    crossiqa, micro_export, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "micro-test-int8-server").symlink_to("nowhere")
+    monkeypatch.setattr("crossiqa_edge.export.conversion.convert", None)
+    done = crossiqa("bundle", micro_export.onnx, "--target", "server", "--precision", "int8")
+    assert (done.code, len(done.complaints)) == (2, 1)
+    assert "micro-test-int8-server: exists already" in done.err

@@ -45,6 +45,16 @@ def test_a_wrong_option_is_wrong_usage(crossiqa: Crossiqa) -> None:
     assert "--batch" in done.err
 
 
+def test_a_verb_that_a_bundle_leaves_out_is_a_line(
+    crossiqa: Crossiqa, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "crossiqa_edge.cli.serve", None)
+    done = crossiqa("serve")
+    assert (done.code, done.out, len(done.complaints)) == (2, "", 1)
+    assert "crossiqa_edge.cli.serve is not in this copy" in done.err
+    assert done.err.rstrip().endswith("pip install crossiqa-edge")
+
+
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys\nfrom crossiqa_edge.cli.main import main\n"

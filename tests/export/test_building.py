@@ -7,9 +7,11 @@ import pytest
 from engine_files import PLAN
 from fake_cuda import FakeCuda, MeanContext
 
-from crossiqa_edge.errors import ArtefactError
+from crossiqa_edge.errors import ArtefactError, BackendError, OutputError
+from crossiqa_edge.export import building
 from crossiqa_edge.export import tensorrt as builder
 from crossiqa_edge.export.conversion import convert, plan
+from crossiqa_edge.export.targets import TARGETS, Options
 from crossiqa_edge.export.trt_builder import Plan
 from crossiqa_edge.runtime import devices, engine_cache, tensorrt
 from crossiqa_edge.runtime.artefact import Artefact
@@ -24,7 +26,7 @@ def quiet(stage, share=None):
 @pytest.fixture
 def gpu(tmp_path, monkeypatch):
     """A machine with TensorRT whose engines give the mean byte plus ``gpu.error`` points."""
-    state = SimpleNamespace(error=0.0, built=0)
+    state = SimpleNamespace(error=0.0, built=0, before=lambda: None, closed=0)
 
     class Context(MeanContext):
         def __init__(self):
@@ -39,8 +41,17 @@ def gpu(tmp_path, monkeypatch):
 
     def opened(*arguments, **options):
         backend = real(*arguments, **options)
-        infer = backend.infer
-        backend.infer = lambda views: infer(views) + np.float32(state.error)
+        infer, close = backend.infer, backend.close
+
+        def changed(views):
+            state.before()
+            return infer(views) + np.float32(state.error)
+
+        def closing():
+            state.closed += 1
+            close()
+
+        backend.infer, backend.close = changed, closing
         return backend
 
     real = tensorrt.open_backend
@@ -115,3 +126,123 @@ def test_of_two_plans_under_one_key_only_the_refused_one_is_forgotten(gpu, tiny_
     engine_cache.forget(entry.header.key, entry.header.plan_sha256)
     engine_cache.forget(entry.header.key, entry.header.plan_sha256)  # gone already
     assert engine_cache.entries() == []
+
+
+def usable(graph):
+    """The engine that the backends would run for ``graph``, if they find one."""
+    return engine_cache.find(Artefact.open(graph).sha256, "tensorrt")[0]
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def fail():
+    raise BackendError("CUDA: out of memory")
+
+
+def killed():
+    raise SystemExit  # what the process would do next does not happen
+
+
+def test_nobody_finds_an_engine_while_it_is_compared(gpu, tiny_onnx, tmp_path):
+    found = []
+    gpu.before = lambda: found.append(
+        (usable(tiny_onnx), [entry.obstacle for entry in engine_cache.entries()])
+    )
+    exported(tiny_onnx, tmp_path)
+    assert found[0] == (None, ["not compared with the original yet: export it again"])
+    assert usable(tiny_onnx) is not None
+    assert len(engine_cache.entries()) == 1
+
+
+def test_what_a_killed_export_left_is_found_by_nobody_until_the_next_one_has_judged_it(
+    gpu, tiny_onnx, tmp_path, monkeypatch
+):
+    gpu.before = killed
+    with monkeypatch.context() as dead, pytest.raises(SystemExit):
+        dead.setattr(builder, "discard", lambda built, *, refused: None)
+        exported(tiny_onnx, tmp_path)
+    assert usable(tiny_onnx) is None
+    (entry,) = engine_cache.entries()
+    assert entry.stale  # `crossiqa engines prune` would take it
+    gpu.before = lambda: None
+    exported(tiny_onnx, tmp_path)
+    assert gpu.built == 1
+    assert usable(tiny_onnx).header.card.acceptance["passed"]
+    assert len(engine_cache.entries()) == 1
+
+
+@pytest.mark.parametrize("wrong", [interrupt, fail])
+def test_an_engine_whose_comparison_was_cut_off_is_usable_nowhere(gpu, tiny_onnx, tmp_path, wrong):
+    gpu.before = wrong
+    with pytest.raises((KeyboardInterrupt, BackendError)):
+        exported(tiny_onnx, tmp_path)
+    assert engine_cache.entries() == []
+    assert gpu.closed == 1
+
+
+@pytest.mark.parametrize("wrong", [interrupt, fail])
+def test_an_engine_that_was_accepted_outlives_a_comparison_that_is_cut_off(gpu, tiny_onnx, tmp_path, wrong):
+    exported(tiny_onnx, tmp_path)
+    gpu.before = wrong
+    with pytest.raises((KeyboardInterrupt, BackendError)):
+        exported(tiny_onnx, tmp_path)
+    assert usable(tiny_onnx).header.card.acceptance["passed"]
+
+
+@pytest.mark.parametrize("error", [OutputError("no room"), KeyboardInterrupt()])
+def test_an_engine_that_could_not_be_copied_out_is_usable_nowhere(
+    gpu, tiny_onnx, tmp_path, monkeypatch, error
+):
+    def write(path, data):
+        raise error
+
+    monkeypatch.setattr(builder, "_write", write)
+    with pytest.raises(type(error)):
+        exported(tiny_onnx, tmp_path)
+    assert gpu.built == 1
+    assert engine_cache.entries() == []
+
+
+def test_why_an_engine_was_refused_is_not_hidden_by_the_state_it_is_in(gpu, tiny_onnx, tmp_path, monkeypatch):
+    def refused(built, *arguments):
+        built.write_bytes(b"something else")
+        raise ArtefactError("a score is not finite")
+
+    monkeypatch.setattr(building, "_compared", refused)
+    with pytest.raises(ArtefactError, match="a score is not finite"):
+        exported(tiny_onnx, tmp_path)
+    assert usable(tiny_onnx) is None
+
+
+def test_an_engine_that_cannot_be_compared_here_can_be_used_once_that_is_said(
+    gpu, tiny_onnx, tmp_path, monkeypatch
+):
+    exported(tiny_onnx, tmp_path)
+    kept = usable(tiny_onnx).header.card.acceptance
+    with monkeypatch.context() as bare:
+        bare.setattr(tensorrt, "find_spec", lambda name: None)
+        assert "cuda-bindings" in exported(tiny_onnx, tmp_path).built
+    assert usable(tiny_onnx).header.card.acceptance == kept  # what was found of it before
+
+
+def test_a_build_on_the_device_that_is_judged_by_its_self_test_can_be_used_at_once(gpu, tiny_onnx, tmp_path):
+    builder.build(Artefact.open(tiny_onnx), tmp_path / "m.engine", Options(), quiet)
+    assert usable(tiny_onnx).header.card.acceptance == {}
+
+
+def test_what_was_judged_is_closed(gpu, tiny_onnx, tmp_path):
+    exported(tiny_onnx, tmp_path)
+    assert gpu.closed == 1
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_only_what_runs_on_a_gpu_may_round_its_factors(name, tiny_onnx, monkeypatch):
+    """A float32 artefact for a CPU is held to float32's limits, whoever made it."""
+    graph, row = Artefact.open(tiny_onnx), TARGETS[name]
+    seen = []
+    monkeypatch.setattr(building, "open_backend", lambda *arguments: SimpleNamespace(infer=None, close=int))
+    monkeypatch.setattr(building, "accept", lambda *arguments, **options: seen.append(arguments[3]))
+    building._compared(graph.path, graph, row, None, "fp32")
+    assert seen == [building.LIMITS["fp16" if name.startswith("tensorrt") else "fp32"]]

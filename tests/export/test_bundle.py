@@ -2,42 +2,31 @@
 
 import hashlib
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tarfile
 import zipfile
-from importlib import metadata
 from pathlib import Path
 
-import numpy
 import onnx
 import pytest
+from bundle_run import python
 from precisions import half_graph, int8_graph
 
+import crossiqa_edge
 from crossiqa_edge import weights
 from crossiqa_edge.errors import ArtefactError, ConfigError, OutputError
 from crossiqa_edge.export.attention_nodes import with_nodes
 from crossiqa_edge.export.bundle import make_bundle
+from crossiqa_edge.export.bundle_package import copy_package
 from crossiqa_edge.export.bundle_readme import trtexec
 from crossiqa_edge.export.bundle_targets import DEVICES, device_kind
 from crossiqa_edge.export.onnx import export_onnx
 from crossiqa_edge.export.trt_graph import for_tensorrt
+from crossiqa_edge.kernels.pack import Pack
 from crossiqa_edge.model.checkpoint import load
 from crossiqa_edge.runtime.artefact import Artefact
 
 ORIN = DEVICES["jetson-orin"]
-
-
-@pytest.fixture(scope="module")
-def source(micro_export):
-    return Artefact.open(micro_export.onnx)
-
-
-@pytest.fixture(scope="module")
-def bundle(source, tmp_path_factory):
-    return make_bundle(source, ORIN, tmp_path_factory.mktemp("bundles") / "bundle")
 
 
 @pytest.fixture(scope="module")
@@ -59,95 +48,10 @@ def half_bundle(source, tmp_path_factory):
     return make_bundle(Artefact.open(folder / "m.onnx"), ORIN, folder / "bundle", original=source)
 
 
-@pytest.fixture
-def copy(bundle, tmp_path):
-    """A copy that a test may damage."""
-    return Path(shutil.copytree(bundle, tmp_path / "copy"))
-
-
-_RUN_SCRIPT = """
-import runpy, sys
-sys.argv = sys.argv[1:]
-try:
-    runpy.run_path(sys.argv[0], run_name="__main__")
-finally:
-    import crossiqa_edge
-    print(crossiqa_edge.__file__, "torch" in sys.modules, file=sys.stderr)
-"""
-
-
-def python(folder, code, *arguments, path=()):
-    """Run ``code`` in the bundle without this checkout: with third-party packages, but no site files.
-
-    -S leaves out what installed packages do at start, such as finding an editable installation.
-    """
-    packages = str(Path(numpy.__file__).parents[1])
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder.parent / "home"),
-        "PYTHONPATH": os.pathsep.join([*path, packages]),
-    }
-    return subprocess.run(
-        [sys.executable, "-S", "-B", "-c", code, *arguments],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=folder,
-        timeout=120,
-    )
-
-
-def on_device(folder, script, *arguments):
-    """Run a script of the bundle; at the end it says where the package came from, and if torch was there."""
-    return python(folder, _RUN_SCRIPT, script, *arguments)
-
-
-def test_the_self_test_agrees_in_a_clean_process(bundle):
-    done = on_device(bundle, "selftest.py", "--backend", "onnxruntime")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("stored") == 4
-    assert "agrees: at most" in done.stdout
-    home, torch = done.stderr.split()
-    assert Path(home) == bundle / "python" / "crossiqa_edge" / "__init__.py"
-    assert torch == "False"
-
-
 def test_the_stored_scores_are_not_all_alike(bundle):
     """Else any model that gives one number would pass the self-test."""
     scores = [item["score"] for item in json.loads((bundle / "bundle.json").read_text())["scores"]]
     assert max(scores) - min(scores) > json.loads((bundle / "bundle.json").read_text())["tolerance"]
-
-
-def test_the_self_test_tells_another_score(copy):
-    manifest = json.loads((copy / "bundle.json").read_text())
-    manifest["scores"][1]["score"] += manifest["tolerance"] + 0.1
-    (copy / "bundle.json").write_text(json.dumps(manifest))
-    done = on_device(copy, "selftest.py", "--backend", "onnxruntime")
-    assert done.returncode == 1
-    assert "DIFFERS" in done.stdout
-
-
-def test_the_self_test_names_what_changed_on_the_way(copy):
-    (copy / "pictures" / "blur.png").unlink()
-    (copy / "card.json").write_text("{}")
-    done = on_device(copy, "selftest.py")
-    assert done.returncode == 2
-    assert "card.json, pictures/blur.png" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-@pytest.mark.skipif("tensorrt" in {item.name for item in metadata.distributions()}, reason="TensorRT is here")
-def test_without_tensorrt_the_build_script_says_so_in_a_line(bundle):
-    done = on_device(bundle, "build_engine.py", "--max-batch", "4")
-    assert done.returncode == 2
-    assert done.stderr.startswith("build_engine: tensorrt is not installed")
-    assert "Traceback" not in done.stderr
-
-
-def test_the_build_script_refuses_batches_that_fall(bundle):
-    done = on_device(bundle, "build_engine.py", "--max-batch", "4", "--opt-batch", "8")
-    assert done.returncode == 2
-    assert "must not fall" in done.stderr
 
 
 def test_the_command_line_comes_along(bundle):
@@ -240,19 +144,6 @@ def test_a_model_that_is_a_link_is_packed_as_what_it_leads_to(source, bundle, tm
     assert not [path for path in made.rglob("*") if path.is_symlink()]
 
 
-def test_links_inside_a_bundle_are_refused_though_they_lead_to_the_same_bytes(copy, source, tmp_path):
-    (copy / "model.onnx").unlink()
-    (copy / "model.onnx").symlink_to(source.path)
-    pictures = (copy / "pictures").rename(tmp_path / "elsewhere")
-    (copy / "pictures").symlink_to(pictures)
-    done = on_device(copy, "selftest.py", "--backend", "onnxruntime")
-    assert done.returncode == 2
-    assert "or a link: model.onnx, pictures/blur.png, pictures/jpeg.png" in done.stderr
-    done = on_device(copy, "build_engine.py")
-    assert done.returncode == 2
-    assert done.stderr.startswith("build_engine: model.onnx is a link")
-
-
 def test_every_file_is_in_the_manifest_with_its_hash(bundle):
     manifest = json.loads((bundle / "bundle.json").read_text())
     there = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()}
@@ -307,6 +198,30 @@ def test_kernels_that_are_none_are_refused_and_nothing_is_left(source, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kernels.pack"]
 
 
+def test_kernels_of_the_same_model_alone_come_along(source, tmp_path):
+    packs = {name: tmp_path / f"{name}.pack" for name in (source.card.identity, "nano@0123")}
+    for name, path in packs.items():
+        Pack(name, "3.8.0", (), (), b"").save(path)
+    with pytest.raises(ConfigError, match=r"kernels of nano@0123, not of micro-test@"):
+        make_bundle(source, ORIN, tmp_path / "bundle", kernels=packs["nano@0123"])
+    assert not (tmp_path / "bundle").exists()
+    own = packs[source.card.identity]
+    made = make_bundle(source, ORIN, tmp_path / "bundle", kernels=own)
+    assert (made / "kernels.pack").read_bytes() == own.read_bytes()
+
+
+def test_links_in_the_package_are_packed_as_what_they_lead_to(tmp_path, monkeypatch):
+    """An installation may be a farm of links; a bundle has none, and its scripts refuse them."""
+    home, rooms = tmp_path / "crossiqa_edge", tmp_path / "rooms"
+    shutil.copytree(Path(crossiqa_edge.__file__).parent, rooms, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(rooms, home, copy_function=lambda file, link: Path(link).symlink_to(file))
+    monkeypatch.setattr(crossiqa_edge, "__file__", str(home / "__init__.py"))
+    copy_package(tmp_path / "copy")
+    copies = [path for path in (tmp_path / "copy").rglob("*.py") if "export" not in path.parts]
+    assert len(copies) > 50
+    assert not [path for path in copies if path.is_symlink()]
+
+
 def test_an_unknown_target_gets_the_nearest():
     with pytest.raises(ConfigError, match="did you mean 'jetson-orin'"):
         device_kind("jetson_orin")
@@ -317,3 +232,5 @@ def test_the_readme_has_the_exact_command_for_trtexec(bundle):
     assert trtexec(Artefact.open(bundle / "model.onnx").card.view_size) in text
     assert "--stronglyTyped" in text
     assert "--fp16" not in text  # precision is in the graph
+    assert "without\n`--skipInference` its speed" in text  # with it nothing is run, and nothing profiled
+    assert "--dumpProfile" not in text

@@ -55,9 +55,10 @@ class Copying:
     """A target's builder that copies the graph, and writes down what it was told."""
 
     def __init__(self):
-        self.sources, self.verdicts, self.discarded = [], [], []
+        self.sources, self.verdicts, self.discarded, self.left = [], [], [], []
 
     def build(self, source, out, options, progress):
+        self.left.append({path.name for path in out.parents[1].iterdir() if path.is_file()})
         self.sources.append(source)
         with atomic_write(out) as stream:
             stream.write(source.read())
@@ -67,8 +68,8 @@ class Copying:
         assert built.exists()
         self.verdicts.append(acceptance)
 
-    def discard(self, built):
-        self.discarded.append(built)
+    def discard(self, built, *, refused):
+        self.discarded.append(refused)
 
 
 @pytest.fixture
@@ -77,7 +78,9 @@ def copying(monkeypatch):
     monkeypatch.setattr(
         building, "_builder", lambda row: building.Builder(made.build, made.record, made.discard)
     )
-    monkeypatch.setitem(TARGETS, "openvino", replace(TARGETS["openvino"], backend="onnxruntime"))
+    monkeypatch.setattr(conversion, "check", lambda *given: None)  # neither TensorRT nor a GPU need be here
+    for name in ("openvino", "tensorrt"):
+        monkeypatch.setitem(TARGETS, name, replace(TARGETS[name], backend="onnxruntime"))
     return made
 
 
@@ -107,7 +110,7 @@ def test_where_nobody_knows_the_original_it_is_said_everywhere(int8, tmp_path, c
 
 
 def test_a_shipped_model_is_judged_by_the_shipped_float32_one(tmp_path):
-    planned = plan("nano-int8", "openvino", tmp_path / "x.zip", recipe=Recipe("int8"))
+    planned = plan("nano-int8", "triton-server", tmp_path / "x", recipe=Recipe("int8"))
     assert planned.original == Artefact.open(weights.find("nano"))
 
 
@@ -127,6 +130,7 @@ def test_what_a_servers_model_says_of_itself_is_what_was_measured_of_it(int8, mi
     (graph,) = output.rglob("model.onnx")
     assert Artefact.open(graph).card.acceptance == json.loads(json.dumps(made.built.to_dict()))
     assert made.built.max_difference > 0
+    assert made.graph == Artefact.open(graph)
     (beside,) = output.rglob("card.json")
     assert json.loads(beside.read_text()) == json.loads(Artefact.open(graph).card.to_json())
 
@@ -154,7 +158,67 @@ def test_what_a_builder_made_wrongly_is_not_left(int8, tmp_path, copying, monkey
     with pytest.raises((ArtefactError, KeyboardInterrupt), match=r"not accepted against|not finite|^$"):
         convert(plan(int8.path, "openvino", tmp_path / "x.zip", recipe=Recipe("int8")), quiet)
     assert list(tmp_path.iterdir()) == []
-    assert (len(copying.discarded), copying.verdicts) == (1, [])
+    assert (copying.discarded, copying.verdicts) == ([wrong is not KeyboardInterrupt], [])
+
+
+def exported_engine(micro_export, tmp_path):
+    return convert(plan(micro_export.onnx, "tensorrt", tmp_path / "m.engine", recipe=Recipe("fp16")), quiet)
+
+
+def test_an_engine_and_its_graph_are_named_only_once_the_engine_was_accepted(
+    micro_export, tmp_path, copying, monkeypatch
+):
+    made = exported_engine(micro_export, tmp_path)
+    assert made.graph == Artefact.open(tmp_path / "m.onnx")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(before) == {"m.engine", "m.onnx"}
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes())  # the same again: what is not replaced keeps its number
+    numbers = {path.name: path.stat().st_ino for path in tmp_path.iterdir()}
+    monkeypatch.setattr(building, "require", refuse)
+    with pytest.raises(ArtefactError, match="not accepted"):
+        exported_engine(micro_export, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {path.name: path.stat().st_ino for path in tmp_path.iterdir()} == numbers
+    assert copying.left == [set(), {"m.engine", "m.onnx"}]
+
+
+def refuse(acceptance, what):
+    raise ArtefactError(f"{what}: not accepted")
+
+
+@pytest.mark.parametrize("to", ["openvino", "tensorrt", "onnx"])
+def test_a_link_of_the_outputs_name_is_followed_and_stays(micro_export, tmp_path, copying, to):
+    real, link = tmp_path / "real" / "x.engine", tmp_path / "link.engine"
+    real.parent.mkdir()
+    real.write_text("older")
+    link.symlink_to(real)
+    precision = "fp32" if to == "openvino" else "fp16"
+    made = convert(plan(micro_export.onnx, to, link, recipe=Recipe(precision)), quiet)
+    assert link.is_symlink() and made.path == link
+    assert Artefact.open(real).card.precision == precision
+    beside = {"x.engine", "x.onnx"} if to == "tensorrt" else {"x.engine"}
+    assert {path.name for path in real.parent.iterdir()} == beside  # the graph beside the engine itself
+    assert made.graph.path.exists()
+
+
+def test_only_a_graph_that_is_left_is_told(micro_export, int8, tmp_path, copying):
+    made = convert(plan(micro_export.onnx, "openvino", tmp_path / "x", recipe=Recipe("int8")), quiet)
+    assert (made.kept, made.card.precision) == (None, "int8")
+    with pytest.raises(ConfigError, match=r"x: its ONNX graph was not kept; export it with --to onnx"):
+        _ = made.graph
+    taken = convert(plan(int8.path, "openvino", tmp_path / "y", recipe=Recipe("int8")), quiet)
+    assert taken.graph.path == int8.path
+
+
+def test_an_error_names_the_output_and_not_where_it_was_made(micro_export, tmp_path, copying, monkeypatch):
+    def full(source, out, options, progress):
+        raise OutputError(f"{out}/1/model.onnx: not written (No space left on device); make room")
+
+    monkeypatch.setattr(copying, "build", full)
+    output = tmp_path / "x.zip"
+    with pytest.raises(OutputError, match=rf"^{output}: not written \(No space left on device\)"):
+        convert(plan(micro_export.onnx, "openvino", output), quiet)
 
 
 def test_an_fp16_file_that_is_not_accepted_is_not_left(micro_export, tmp_path, monkeypatch):
@@ -214,9 +278,9 @@ def test_names_are_made_of_model_precision_and_target(micro_export, monkeypatch)
 
 
 def test_a_plan_says_what_will_be_done(micro_export):
-    steps = plan(micro_export.weights, "openvino", recipe=Recipe("int8", search_limit=0.001)).steps
+    steps = plan(micro_export.weights, "triton-server", recipe=Recipe("int8", search_limit=0.001)).steps
     assert [step.split()[0] for step in steps] == ["write", "search", "make", "build", "write"]
-    assert len(plan(micro_export.onnx, "openvino").steps) == 2
+    assert len(plan(micro_export.onnx, "triton-server").steps) == 2
 
 
 FLOAT32 = [name for name in weights.available() if f"{name}-int8" in weights.available()]

@@ -96,6 +96,19 @@ def test_nothing_is_left_where_it_fails(make_onnx, tmp_path):
         build(source, tmp_path / "nowhere" / "m.zip", Options(), silent)
 
 
+def test_a_file_that_openvino_cannot_write_is_a_line(micro_export, tmp_path):
+    resource = pytest.importorskip("resource", reason="no limits on the size of files here")
+    source = Artefact.open(micro_export.onnx)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (source.size // 2, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"OpenVINO could not write .*; make room, or set TMPDIR"):
+            build(source, tmp_path / "m.zip", Options(), silent)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_ports_are_checked_where_only_openvino_can_tell_them(tmp_path, tiny_onnx):
     """A graph of another size under a card for 224 pixels."""
     import openvino

@@ -114,10 +114,26 @@ def test_the_accelerator_is_refused_in_float32():
         check(target("tensorrt"), "fp32", Options(dla=0))
 
 
-@pytest.mark.parametrize("values", [{"opt_batch": 0}, {"opt_batch": 9, "max_batch": 8}, {"workspace": 0}])
-def test_options_that_contradict_themselves_are_refused(values):
-    with pytest.raises(ConfigError):
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"opt_batch": 0}, "must not fall"),
+        ({"opt_batch": 9, "max_batch": 8}, "must not fall"),
+        ({"max_batch": 65537}, "a batch of 65537; give at most 65536"),
+        ({"workspace": 0}, "a workspace of 0 MiB; give 1 to 16777216"),
+        ({"workspace": 99999999999999}, "give 1 to 16777216"),
+        ({"dla": -1}, "--dla -1: accelerators are numbered from 0"),
+    ],
+)
+def test_options_that_no_machine_can_have_are_refused(values, words):
+    with pytest.raises(ConfigError, match=words):
         Options(**values)
+
+
+def test_the_largest_options_fit_into_the_builders_integers():
+    largest = Options(workspace=16777216, max_batch=65536)
+    assert largest.workspace << 20 < 1 << 63
+    assert largest.max_batch < 1 << 31
 
 
 def test_what_a_target_makes_is_run_by_a_backend_that_there_is():

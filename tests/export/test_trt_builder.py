@@ -3,12 +3,14 @@
 import sys
 from types import ModuleType, SimpleNamespace
 
+import onnx
 import pytest
 
-from crossiqa_edge.errors import BackendError
+from crossiqa_edge.errors import ArtefactError, BackendError
 from crossiqa_edge.export import tensorrt
 from crossiqa_edge.export.targets import Options
 from crossiqa_edge.export.trt_builder import compile_plan
+from crossiqa_edge.export.turing_graph import without_float32_products
 from crossiqa_edge.runtime import devices, engine_cache
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.devices import Device
@@ -32,6 +34,9 @@ class Config:
     def create_timing_cache(self, given):
         self.library.given.append(given)
         return SimpleNamespace(content=given, serialize=lambda: memoryview(self.cache.content))
+
+    def set_compute_capability(self, capability, index):
+        self.library.capabilities.append((index, capability))
 
     def set_timing_cache(self, cache, ignore_mismatch):
         self.library.mismatches.append(ignore_mismatch)
@@ -66,7 +71,11 @@ def stand_in(name):
     library.given, library.mismatches, library.failing = [], [], False
     library.ILogger = library.IProgressMonitor = type("Base", (), {"__init__": lambda base: None})
     library.Builder = lambda logger: Builder(library)
-    library.OnnxParser = lambda network, logger: SimpleNamespace(parse=lambda graph: True)
+    library.parsed, library.capabilities = [], []
+    library.OnnxParser = lambda network, logger: SimpleNamespace(
+        parse=lambda graph: library.parsed.append(graph) or True
+    )
+    library.ComputeCapability = SimpleNamespace(SM75="75", SM80="80", SM86="86")
     library.NetworkDefinitionCreationFlag = SimpleNamespace(STRONGLY_TYPED=1)
     library.ProfilingVerbosity = SimpleNamespace(DETAILED=2)
     library.BuilderFlag = SimpleNamespace()
@@ -128,3 +137,24 @@ def test_tensorrt_for_rtx_times_nothing(library, tiny_onnx, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", rtx)
     plan = compile_plan("tensorrt-rtx", tiny_onnx.read_bytes(), Options(), silent, timings=b"of another")
     assert (plan.timings, rtx.given) == (None, [])
+
+
+@pytest.mark.parametrize(("capabilities", "changed"), [((75,), True), ((86,), False), ((80, 86), False)])
+def test_turing_alone_takes_the_graph_without_float32_products(
+    library, micro_export, monkeypatch, capabilities, changed
+):
+    rtx = stand_in("tensorrt_rtx")
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", rtx)
+    graph = micro_export.onnx.read_bytes()
+    compile_plan("tensorrt-rtx", graph, Options(compute_capabilities=capabilities), silent)
+    assert rtx.parsed == [without_float32_products(graph) if changed else graph]
+    assert rtx.capabilities == [(index, str(one)) for index, one in enumerate(capabilities)]
+
+
+def test_a_layer_of_another_shape_is_told_with_the_files_name(library, micro_export, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", stand_in("tensorrt_rtx"))
+    model = onnx.load(micro_export.onnx)
+    del next(node for node in model.graph.node if node.op_type == "Gemm").input[2]
+    options = Options(compute_capabilities=(75,))
+    with pytest.raises(ArtefactError, match=r"^my\.onnx: node 'embedding\.0' is a Gemm without"):
+        compile_plan("tensorrt-rtx", model.SerializeToString(), options, silent, where="my.onnx")

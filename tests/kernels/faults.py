@@ -121,8 +121,8 @@ FAULTS = (
     Fault(
         "forward: strides taken for those of a contiguous tensor",
         "attention_forward",
-        "            qkv.stride(0),\n            qkv.stride(1),",
-        "            qkv.shape[1] * 3 * heads * dim,\n            3 * heads * dim,",
+        "qkv.stride(0),\n                qkv.stride(1),",
+        "qkv.shape[1] * 3 * heads * dim,\n                3 * heads * dim,",
         FORWARD,
     ),
     Fault(
@@ -203,9 +203,8 @@ FAULTS = (
     Fault(
         "backward: the last query is left out",
         "attention_gradients",
-        '"""Add to dK / scale and dV of a block of keys what the queries at ``row`` give."""\n'
-        "    present = row < tokens",
-        "present = row < tokens - 1",
+        "    present = row < tokens\n    query = load_rows(",
+        "    present = row < tokens - 1\n    query = load_rows(",
         BACKWARD,
     ),
     Fault(
@@ -387,8 +386,8 @@ FAULTS = (
     Fault(
         "pairs: slices of the right operand are its columns",
         "pair_products",
-        "rights = _slices(right, False)",
-        "rights = _slices(tl.trans(right), False)",
+        "rights = slices_of(right, False)",
+        "rights = slices_of(tl.trans(right), False)",
         ("test_pairs",),
     ),
     Fault(
@@ -436,15 +435,16 @@ FAULTS = (
     Fault(
         "int8 as fp16: blocks are added in float32, not as integers",
         "integer_product",
-        "total += tl.dot(left.to(tl.float16), right.to(tl.float16)).to(tl.int32)",
-        "total = (total.to(tl.float32) + tl.dot(left.to(tl.float16), right.to(tl.float16))).to(tl.int32)",
+        "total += product(left.to(tl.float16), right.to(tl.float16), SLICED).to(tl.int32)",
+        "part = product(left.to(tl.float16), right.to(tl.float16), SLICED)\n"
+        "        total = (total.to(tl.float32) + part).to(tl.int32)",
         ("test_linear_int8",),
     ),
     Fault(
         "int8 as fp16: a block replaces those before",
         "integer_product",
-        "total += tl.dot(left.to(tl.float16)",
-        "total = tl.dot(left.to(tl.float16)",
+        "total += product(left.to(tl.float16)",
+        "total = product(left.to(tl.float16)",
         ("test_linear_int8",),
     ),
     Fault(
@@ -523,6 +523,27 @@ FAULTS = (
         'matrix_instruction == "tcgen05.mma"',
         'matrix_instruction == "none"',
         ("test_compile_options",),
+    ),
+    Fault(
+        "launch: on the current device, wherever the tensors are",
+        "device",
+        'torch.cuda.device(device) if device.type == "cuda" else nullcontext()',
+        "nullcontext()",
+        ("test_device",),
+    ),
+    Fault(
+        "slices: a product leaves the last one out",
+        "slices",
+        "tl.static_range(len(rights))",
+        "tl.static_range(len(rights) - 1)",
+        INT8,
+    ),
+    Fault(
+        "compiled: what follows the loop is as lavish as the loop",
+        "attention_pairs",
+        "pair_product(query, 0.0, tl.trans(key), 0.0, MASKED)",
+        "pair_product(query, 0.0, tl.trans(key), 0.0)",
+        ("test_attention_tiles",),
     ),
     Fault(
         "compiled: 64 rows of queries where they spill",

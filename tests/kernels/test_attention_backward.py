@@ -4,6 +4,8 @@ import pytest
 import torch
 from attention_cases import TOKENS, packed, torch_gradient
 from closeness import assert_as_exact_as_torch, rms
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from interpreter import interpreted
 
 from crossiqa_edge.kernels.attention import attention_backward_reference, attention_reference
@@ -101,6 +103,14 @@ def test_any_tile(cuts):
     check(packed(1, 75, 1, 32), tile=cut(75, *cuts, warps=4, stages=1))
 
 
+@pytest.mark.parametrize("dtype", [HALF, BRAIN, SINGLE])
+@pytest.mark.parametrize("dim", [16, 128])
+def test_slices(dim, dtype):
+    """As on Turing at 128 elements a head; float32 in pairs has its own."""
+    tile = cut(40, 16, 16, warps=8, stages=1, sliced=True)
+    check(packed(1, 40, 1, dim, dtype), torch.arange(40)[None] % 3 != 1, tile=tile)
+
+
 def test_strides():
     qkv = packed(2, 49, 2, 32)
     other = qkv.transpose(0, 1).contiguous().transpose(0, 1)
@@ -157,3 +167,19 @@ def test_the_reference_is_the_derivative(masked):
     out, sums = attention_reference(qkv, keep, 0.3)
     given = attention_backward_reference(upstream(qkv), qkv, keep, out, sums, 0.3)
     torch.testing.assert_close(given, torch_gradient(upstream(qkv), qkv, keep, 0.3))
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 2), st.integers(1, 40), st.integers(1, 2), st.sampled_from((16, 32))),
+    cuts=st.tuples(st.sampled_from((16, 32)), st.sampled_from((16, 32, 64))),
+    dtype=st.sampled_from((HALF, BRAIN, SINGLE)),
+    padding=st.integers(0, 3),
+    masked=st.booleans(),
+)
+def test_any_shape_tile_and_stride(shape, cuts, dtype, padding, masked):
+    batch, tokens, heads, dim = shape
+    buffer = torch.full((batch, tokens + padding, 3, heads, dim), float("nan"), dtype=dtype)
+    buffer[:, :tokens] = packed(*shape, dtype)
+    keep = (torch.arange(tokens) % 3 != 1).expand(batch, tokens) if masked else None
+    check(buffer[:, :tokens], keep, tile=cut(tokens, *cuts, warps=4, stages=1))

@@ -7,6 +7,8 @@ import pytest
 import torch
 from attention_cases import TOKENS, packed, torch_attention
 from closeness import assert_as_exact_as_torch, assert_sqnr, sqnr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from interpreter import interpreted
 
 import crossiqa_edge
@@ -41,7 +43,7 @@ def check(qkv, mask=None, tile=None):
 
 
 @pytest.mark.parametrize("dim", [32, 64])
-@pytest.mark.parametrize("tokens", [tokens for tokens in TOKENS if tokens != 1024])
+@pytest.mark.parametrize("tokens", TOKENS)
 def test_every_length(tokens, dim):
     tile = cut(tokens, 128, 128, warps=4, stages=1) if tokens > 256 else None  # for the interpreter's sake
     check(packed(3 if tokens < 100 else 1, tokens, 2 if tokens < 100 else 1, dim), tile=tile)
@@ -131,3 +133,19 @@ def test_turing_computes_the_same_bits(tokens, dim, masked, monkeypatch):
     expected = check(qkv, keep, tile=tile)
     monkeypatch.setattr(device, "STAND_IN_ARCHITECTURE", 75)
     assert torch.equal(check(qkv, keep), expected)
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 2), st.integers(1, 40), st.integers(1, 2), st.sampled_from((32, 64))),
+    cuts=st.tuples(st.sampled_from((16, 32)), st.sampled_from((16, 32, 64))),
+    dtype=st.sampled_from((HALF, BRAIN)),
+    padding=st.integers(0, 3),
+    masked=st.booleans(),
+)
+def test_any_shape_tile_and_stride(shape, cuts, dtype, padding, masked):
+    batch, tokens, heads, dim = shape
+    buffer = torch.full((batch, tokens + padding, 3, heads, dim), float("nan"), dtype=dtype)
+    buffer[:, :tokens] = packed(*shape, dtype)
+    keep = (torch.arange(tokens) % 3 != 1).expand(batch, tokens) if masked else None
+    check(buffer[:, :tokens], keep, tile=cut(tokens, *cuts, warps=4, stages=1))

@@ -26,15 +26,15 @@ from crossiqa_edge.kernels.targets import TARGETS, compile_options
 ROWS, SQUARE, VECTOR = torch.ones(4, 32, dtype=torch.float16), torch.ones(32, 32), torch.ones(32)
 QKV, OUT, SUMS = packed(1, 50, 2, 32), torch.ones(1, 50, 64, dtype=torch.float16), torch.ones(4, 1, 2, 50)
 LAUNCHES = {
-    "attention": lambda: launch_attention(QKV, None, 0.2),
-    "attention_int8": lambda: launch_attention_int8(QKV, None, 0.2),
-    "attention_backward": lambda: launch_attention_backward(OUT, QKV, None, OUT, SUMS, 0.2),
-    "embed": lambda: launch_embed(operands(module(True), pictures()[0])),
-    "head": lambda: launch_head(ROWS[None], *head_parameters(32), 1e-6),
-    "layer_norm": lambda: launch_layer_norm(ROWS, VECTOR, VECTOR, 1e-6),
-    "layer_norm_backward": lambda: launch_layer_norm_backward(ROWS, None, ROWS, VECTOR, 1e-6),
-    "linear": lambda: launch_linear(ROWS, SQUARE.half()),
-    "linear_int8": lambda: launch_linear_int8(ROWS, *quantise_rows(SQUARE)),
+    "attention": (launch_attention, QKV, None, 0.2),
+    "attention_int8": (launch_attention_int8, QKV, None, 0.2),
+    "attention_backward": (launch_attention_backward, OUT, QKV, None, OUT, SUMS, 0.2),
+    "embed": (launch_embed, operands(module(True), pictures()[0])),
+    "head": (launch_head, ROWS[None], *head_parameters(32), 1e-6),
+    "layer_norm": (launch_layer_norm, ROWS, VECTOR, VECTOR, 1e-6),
+    "layer_norm_backward": (launch_layer_norm_backward, ROWS, None, ROWS, VECTOR, 1e-6),
+    "linear": (launch_linear, ROWS, SQUARE.half()),
+    "linear_int8": (launch_linear_int8, ROWS, *quantise_rows(SQUARE)),
 }
 
 
@@ -52,7 +52,8 @@ def test_registers_are_named_where_tensor_memory_is_used(name, launched, monkeyp
     for architecture in (90, 100, 110, 120):
         monkeypatch.setattr(device, "STAND_IN_ARCHITECTURE", architecture)
         launched.clear()
-        LAUNCHES[name]()
+        launch, *arguments = LAUNCHES[name]
+        launch(*arguments)
         assert launched
         for options in launched:
             assert ("maxnreg" in options) == (architecture in (100, 110))
@@ -61,7 +62,8 @@ def test_registers_are_named_where_tensor_memory_is_used(name, launched, monkeyp
 @pytest.mark.parametrize("architecture", [80, 100])
 def test_ahead_of_time_means_the_same(architecture, launched, monkeypatch):
     monkeypatch.setattr(device, "STAND_IN_ARCHITECTURE", architecture)
-    LAUNCHES["attention"]()
+    launch, *arguments = LAUNCHES["attention"]
+    launch(*arguments)
     seen = {}
 
     def compiler(source, target, options):

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 from closeness import assert_as_exact_as_torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from interpreter import interpreted
 from timm.layers.patch_embed import PatchEmbed
 
@@ -204,3 +206,22 @@ def test_refusals(change, message):
     with pytest.raises(ConfigError, match=message) as caught:
         embed(*values._replace(**change))
     assert "\n" not in str(caught.value)
+
+
+@settings(max_examples=5, deadline=None)
+@given(
+    width=st.sampled_from((8, 24)),
+    picture=st.tuples(st.integers(112, 160), st.integers(112, 200)),
+    padding=st.integers(0, 8),
+    dtype=st.sampled_from((HALF, BRAIN, SINGLE)),
+    levels=st.booleans(),
+    planes=st.booleans(),
+    prefix=st.booleans(),
+)
+def test_any_shape_and_stride(width, picture, padding, dtype, levels, planes, prefix):
+    """Rows of a picture are padded, as decoders do; an odd number of them has its last chroma for itself."""
+    height, across = picture
+    embedding = module(levels, dtype, width)
+    luma, chroma = pictures(1, height, across + 2 * padding, planes=planes)
+    luma, chroma = luma[:, :, :across], None if chroma is None else chroma[:, :, : -(-across // 2)]
+    check(operands(embedding, luma, chroma, prefix=prefix), embedding)

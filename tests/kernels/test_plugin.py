@@ -30,7 +30,7 @@ def test_every_tactic_computes_attention(interpret, tactic):
     attention_plugin_kernel[(-(-tokens // tile.block), HEADS, 2)](
         *(qkv, tokens, out),
         **{"SCALE": scale, "HEADS": HEADS, "DIM": DIM},
-        **{"BLOCK": tile.block, "STEP": tile.step, "REST": tile.rest},
+        **{"BLOCK": tile.block, "STEP": tile.step, "REST": tile.rest, "SLICED": tile.sliced},
     )
     expected, _ = attention_reference(qkv.view(2, tokens, 3, HEADS, DIM), None, scale)
     torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-5)

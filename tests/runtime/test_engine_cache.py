@@ -219,3 +219,15 @@ def test_removing_twice_is_no_error(orin):
     engine_cache.remove(entry)
     engine_cache.remove(entry)
     assert engine_cache.entries() == []
+
+
+def test_what_awaits_its_verdict_is_taken_up_by_the_next_but_found_by_nobody(orin):
+    key = engine_key()
+    first = engine_cache.obtain(key, engine_bytes, awaiting=True)
+    assert engine_cache.obtain(key, lambda: pytest.fail("built again"), awaiting=True) == first
+    entry, why = engine_cache.find(key.onnx_sha256, key.runtime)
+    assert (entry, why) == (None, "not compared with the original yet: export it again")
+    assert engine_cache.entries()[0].stale
+    kept = engine_cache.keep(key, engine_bytes())
+    assert [found.path for found in engine_cache.entries()] == [kept]
+    assert engine_cache.obtain(key, lambda: pytest.fail("built again"), awaiting=True) == kept

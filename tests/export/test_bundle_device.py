@@ -1,0 +1,215 @@
+"""The scripts of a bundle: what they say of their device, and of a bundle that is not as it was made."""
+
+import inspect
+import json
+import shutil
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from bundle_run import bare, on_device, python
+from precisions import half_graph
+
+from crossiqa_edge.export import device_build, device_selftest, tensorrt
+from crossiqa_edge.export.bundle_readme import trtexec
+from crossiqa_edge.runtime import devices
+from crossiqa_edge.runtime.devices import Device
+
+SCRIPTS = ("selftest.py", "build_engine.py")
+UNUSED = "None False\n"  # what ``on_device`` adds where the package was not imported
+
+
+@pytest.fixture
+def copy(bundle, tmp_path):
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(bundle, tmp_path / "copy"))
+
+
+def test_the_self_test_agrees_in_a_clean_process(bundle):
+    done = on_device(bundle, "selftest.py", "--backend", "onnxruntime")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("stored") == 4
+    assert "agrees: at most" in done.stdout
+    home, torch = done.stderr.split()
+    assert Path(home) == bundle / "python" / "crossiqa_edge" / "__init__.py"
+    assert torch == "False"
+
+
+def test_the_self_test_tells_another_score(copy):
+    manifest = json.loads((copy / "bundle.json").read_text())
+    manifest["scores"][1]["score"] += manifest["tolerance"] + 0.1
+    (copy / "bundle.json").write_text(json.dumps(manifest))
+    done = on_device(copy, "selftest.py", "--backend", "onnxruntime")
+    assert done.returncode == 1
+    assert "DIFFERS" in done.stdout
+
+
+def test_the_self_test_names_what_changed_on_the_way(copy):
+    (copy / "pictures" / "blur.png").unlink()
+    (copy / "card.json").write_text("{}")
+    done = on_device(copy, "selftest.py")
+    assert done.returncode == 2
+    assert "card.json, pictures/blur.png" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif("tensorrt" in {item.name for item in metadata.distributions()}, reason="TensorRT is here")
+def test_without_tensorrt_the_build_script_says_so_in_a_line(bundle):
+    done = on_device(bundle, "build_engine.py", "--max-batch", "4")
+    assert done.returncode == 2
+    assert done.stderr.startswith("build_engine: tensorrt is not installed")
+    assert "Traceback" not in done.stderr
+
+
+def test_the_build_script_refuses_batches_that_fall(bundle):
+    done = on_device(bundle, "build_engine.py", "--max-batch", "4", "--opt-batch", "8")
+    assert done.returncode == 2
+    assert "must not fall" in done.stderr
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_links_inside_a_bundle_are_refused_though_they_lead_to_the_same_bytes(copy, source, tmp_path, script):
+    (copy / "model.onnx").unlink()
+    (copy / "model.onnx").symlink_to(source.path)
+    pictures = (copy / "pictures").rename(tmp_path / "elsewhere")
+    (copy / "pictures").symlink_to(pictures)
+    done = on_device(copy, script)
+    assert done.returncode == 2
+    assert "or a link: model.onnx, pictures/blur.png, pictures/jpeg.png" in done.stderr
+    assert done.stderr.endswith(UNUSED)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_nothing_of_the_package_is_run_where_it_is_a_link(copy, tmp_path, script):
+    elsewhere = (copy / "python").rename(tmp_path / "elsewhere")
+    (copy / "python").symlink_to(elsewhere)
+    done = on_device(copy, script)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "or a link: python/crossiqa_edge/__init__.py, " in done.stderr
+    assert done.stderr.endswith(UNUSED)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_broken_module_is_named_and_not_run(copy, script):
+    (copy / "python" / "crossiqa_edge" / "card.py").write_text("def broken(:\n")
+    done = on_device(copy, script)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        f"{script.removesuffix('.py')}: changed since the bundle was made, missing, or a link: "
+        "python/crossiqa_edge/card.py; get the bundle again",
+        UNUSED.strip(),
+    ]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize(
+    "manifest", [None, "", "{", "[]", "{}", '{"files": 3}', '{"files": {}}', '{"files": {"model.onnx": 3}}']
+)
+def test_a_damaged_manifest_is_a_line_and_no_differing_score(copy, script, manifest):
+    if manifest is None:
+        (copy / "bundle.json").unlink()
+    else:
+        (copy / "bundle.json").write_text(manifest)
+    done = on_device(copy, script)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr and len(done.stderr.splitlines()) == 2
+    assert done.stderr.endswith(UNUSED)
+
+
+def test_a_manifest_that_is_a_link_is_refused(copy, tmp_path):
+    (copy / "bundle.json").symlink_to((copy / "bundle.json").rename(tmp_path / "elsewhere.json"))
+    for script in SCRIPTS:
+        done = on_device(copy, script)
+        assert done.returncode == 2
+        assert "bundle.json is a link" in done.stderr
+
+
+@pytest.mark.parametrize("lost", ["scores", "tolerance"])
+def test_a_manifest_without_scores_lets_none_differ(copy, lost):
+    manifest = json.loads((copy / "bundle.json").read_text())
+    del manifest[lost]
+    (copy / "bundle.json").write_text(json.dumps(manifest))
+    done = on_device(copy, "selftest.py", "--backend", "onnxruntime")
+    assert done.returncode == 2
+    assert f"selftest: KeyError: '{lost}'" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_package_that_was_not_installed_is_a_line_with_the_command(bundle, script):
+    done = bare(bundle, script)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"{script.removesuffix('.py')}: No module named ")
+    assert line.endswith("pip install -r requirements.txt")
+
+
+_COMMAND_LINE = "from crossiqa_edge.cli.main import main; main()"
+
+
+@pytest.mark.parametrize("verb", [("serve", "--model", "model.onnx"), ("evaluate", "model.onnx")])
+def test_what_the_bundled_command_line_cannot_do_is_a_line(bundle, verb):
+    done = python(bundle, _COMMAND_LINE, *verb, path=["python"])
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("for the rest: pip install crossiqa-edge")
+
+
+def test_the_bundled_doctor_looks_at_the_bundles_model(bundle):
+    done = python(bundle, _COMMAND_LINE, "doctor", "--json", path=["python"])
+    findings = json.loads(done.stdout)
+    assert (done.returncode, findings["ok"]) == (0, True), findings["self_check"]
+    assert findings["self_check"]["model"].startswith("micro-test@")
+
+
+def test_both_scripts_look_for_the_same():
+    for name in ("_problem", "_is_sound"):
+        assert inspect.getsource(getattr(device_build, name)) == inspect.getsource(
+            getattr(device_selftest, name)
+        )
+
+
+@pytest.fixture
+def built(bundle, monkeypatch):
+    """``built("--dla", "1")``: the options that the script gives to the builder, as if on a Jetson."""
+    given = []
+    monkeypatch.setattr(device_build, "HERE", bundle)
+    monkeypatch.setattr(devices, "installed_version", lambda name: "10.3.0")
+    monkeypatch.setattr(devices, "device", lambda: Device("Orin", 87))
+    monkeypatch.setattr(tensorrt, "build", lambda source, out, options, progress: given.append(options))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["build_engine.py", *arguments])
+        return device_build.main(), (given or [None])[-1]
+
+    return run
+
+
+def test_the_build_script_passes_on_what_it_is_told(built):
+    code, options = built("--opt-batch", "2", "--max-batch", "5", "--workspace", "512")
+    assert code == 0
+    assert (options.opt_batch, options.max_batch, options.workspace, options.dla) == (2, 5, 512, None)
+
+
+def test_the_build_script_has_the_batches_of_the_readmes_trtexec_by_default(built, bundle):
+    _, options = built()
+    views = "x224x224x3"
+    assert f"--optShapes=views:{options.opt_batch}{views} --maxShapes=views:{options.max_batch}{views}" in (
+        trtexec(224)
+    )
+    assert trtexec(224) in (bundle / "README.md").read_text()
+
+
+def test_the_accelerator_is_asked_for_by_number_where_it_computes_the_precision(
+    built, source, tmp_path, monkeypatch, capsys
+):
+    assert built("--dla", "0") == (2, None)  # the bundle is in float32
+    assert "in fp16 and int8 only" in capsys.readouterr().err
+    assert built("--dla", "-1") == (2, None)
+    assert "numbered from 0" in capsys.readouterr().err
+    monkeypatch.setattr(device_build, "_problem", lambda: None)
+    monkeypatch.setattr(device_build, "HERE", tmp_path)
+    (tmp_path / "model.onnx").write_bytes(half_graph(source))
+    code, options = built("--dla", "1")
+    assert (code, options.dla) == (0, 1)
