@@ -74,7 +74,8 @@ def measure(options: argparse.Namespace) -> None:
 
 def _ten_srcc(options: argparse.Namespace, world: World) -> tuple[list[float], Path]:
     """SRCC of each split, and the weights that all of them started from."""
-    root, work = options.data, options.work / options.size
+    root: Path = options.data
+    work: Path = options.work / options.size
 
     def train(recipe: FinetuneRecipe, weights: Path | None, roots: dict[str, Path], folder: str) -> Path:
         path = work / folder / MODEL

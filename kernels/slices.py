@@ -6,9 +6,6 @@ Of an operand a thread holds whole rows or columns, as long as the product is de
 are all its registers. Of a slice there are 16. More traffic through shared memory is the price.
 """
 
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
-# The bodies of Triton kernels, a language of its own, have no types.
-
 from __future__ import annotations
 
 import triton
