@@ -529,7 +529,7 @@ FAULTS = (
         "device",
         'torch.cuda.device(device) if device.type == "cuda" else nullcontext()',
         "nullcontext()",
-        ("test_device",),
+        ("test_current_device",),
     ),
     Fault(
         "slices: a product leaves the last one out",
