@@ -57,7 +57,7 @@ def scoring(model: str, reading: Reading) -> Subject:
     if Artefact.open(path).kind == "safetensors":
         network, card = _load(path)
         return replace(_subject(card.identity, _numpy(network), card, reading), card=card)
-    scorer = Scorer.load(path)
+    scorer = Scorer.load(path, backend="onnxruntime")  # the same on every machine
     subject = _subject(scorer.card.identity, scorer.backend.infer, scorer.card, reading)
     return replace(subject, card=scorer.card)
 

@@ -123,9 +123,10 @@ def _compiled(artefact: Artefact, data: bytes, threads: int | None) -> FixedSize
 
 def _settings(artefact: Artefact, threads: int | None) -> dict[str, Any]:
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
-    if artefact.card.precision == "fp32":
-        # Where the CPU has bfloat16, OpenVINO would compute a float32 graph in it without saying so. An int8
-        # graph was accepted with its rounding; between its integers OpenVINO may take what is fastest.
+    if artefact.card.precision != "int8":
+        # Where the CPU has bfloat16, OpenVINO would compute a float graph in it without saying so, which is
+        # coarser than float16. An int8 graph was accepted with its rounding; between its integers OpenVINO may
+        # take what is fastest.
         settings["INFERENCE_PRECISION_HINT"] = "f32"
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = threads

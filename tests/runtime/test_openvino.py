@@ -23,8 +23,12 @@ def test_a_network_scores_as_with_onnxruntime(micro_export):
     np.testing.assert_allclose(open_backend(artefact).infer(views), expected, atol=1e-3)
 
 
-def test_float32_is_never_computed_in_bfloat16(make_onnx):
-    assert _settings(Artefact.open(make_onnx()), None)["INFERENCE_PRECISION_HINT"] == "f32"
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_floats_are_never_computed_in_bfloat16(make_onnx, precision):
+    assert _settings(Artefact.open(make_onnx(precision=precision)), None)["INFERENCE_PRECISION_HINT"] == "f32"
+
+
+def test_between_integers_it_may_be(make_onnx):
     assert "INFERENCE_PRECISION_HINT" not in _settings(Artefact.open(make_onnx(precision="int8")), None)
 
 
