@@ -125,8 +125,8 @@ def _settings(artefact: Artefact, threads: int | None) -> dict[str, Any]:
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
     if artefact.card.precision != "int8":
         # Where the CPU has bfloat16, OpenVINO would compute a float graph in it without saying so, which is
-        # coarser than float16. An int8 graph was accepted with its rounding; between its integers OpenVINO may
-        # take what is fastest.
+        # coarser than float16. An int8 graph was accepted with its rounding; between its integers OpenVINO
+        # may take what is fastest.
         settings["INFERENCE_PRECISION_HINT"] = "f32"
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = threads

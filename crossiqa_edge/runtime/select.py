@@ -2,7 +2,7 @@
 
 ``auto`` takes the one that will be done first, opening included, of those that can run the file here, by
 what was measured on this machine (see ``speeds``). Where there is a choice and it was not measured yet, that
-is done on first use, once, in half a second or more. Of equals, the first in the order of ``BACKENDS`` is taken.
+is done on first use, once, in half a second or more. Of equals, the first of ``BACKENDS`` is taken.
 """
 
 from __future__ import annotations
