@@ -19,11 +19,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from crossiqa_edge.errors import ArtefactError, BackendError
+from crossiqa_edge.errors import ArtefactError
 from crossiqa_edge.export.acceptance import LIMITS, Acceptance, Infer, accept, require
 from crossiqa_edge.export.targets import Options, Progress, Target
 from crossiqa_edge.runtime.artefact import Artefact
-from crossiqa_edge.runtime.select import open_backend
+from crossiqa_edge.runtime.select import obstacles, open_backend
 
 
 class Discard(Protocol):
@@ -65,7 +65,7 @@ def build_accepted(
 
     Raises:
         ArtefactError: not accepted; the builder keeps nothing of it.
-        BackendError: the builder failed, or what it made failed while it ran.
+        BackendError: the builder failed, or what it made does not load or failed while it ran.
     """
     builder = _builder(row)
     built = builder.build(graph, out, options, progress)
@@ -101,10 +101,11 @@ def _builder(row: Target) -> Builder:
 
 def _compared(built: Path, graph: Artefact, row: Target, reference: Infer, against: str) -> Acceptance | str:
     """What was built against the original, or why it cannot run here."""
-    try:
-        backend = open_backend(Artefact.open(built), row.backend)
-    except BackendError as error:
-        return str(error).removeprefix(f"{built}: ")  # a name that it has only until it is moved
+    artefact = Artefact.open(built)
+    hindrance = obstacles(artefact)[row.backend]
+    if hindrance is not None:
+        return hindrance.removeprefix(f"{built}: ")  # a name that it has only until it is moved
+    backend = open_backend(artefact, row.backend)
     card = graph.card
     limits = LIMITS[row.single if card.precision == "fp32" else card.precision]
     try:

@@ -232,6 +232,16 @@ def test_a_build_on_the_device_that_is_judged_by_its_self_test_can_be_used_at_on
     assert usable(tiny_onnx).header.card.acceptance == {}
 
 
+def test_an_engine_that_does_not_load_where_it_should_is_an_error(gpu, tiny_onnx, tmp_path, monkeypatch):
+    def broken(*arguments, **options):
+        raise BackendError("tensorrt does not load this plan; build it again")
+
+    monkeypatch.setattr(tensorrt, "open_backend", broken)
+    with pytest.raises(BackendError, match="does not load"):
+        exported(tiny_onnx, tmp_path)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_what_was_judged_is_closed(gpu, tiny_onnx, tmp_path):
     exported(tiny_onnx, tmp_path)
     assert gpu.closed == 1
@@ -242,6 +252,7 @@ def test_only_what_runs_on_a_gpu_may_round_its_factors(name, tiny_onnx, monkeypa
     """A float32 artefact for a CPU is held to float32's limits, whoever made it."""
     graph, row = Artefact.open(tiny_onnx), TARGETS[name]
     seen = []
+    monkeypatch.setattr(building, "obstacles", lambda artefact: dict.fromkeys([row.backend]))
     monkeypatch.setattr(building, "open_backend", lambda *arguments: SimpleNamespace(infer=None, close=int))
     monkeypatch.setattr(building, "accept", lambda *arguments, **options: seen.append(arguments[3]))
     building._compared(graph.path, graph, row, None, "fp32")
