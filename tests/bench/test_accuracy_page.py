@@ -15,6 +15,8 @@ from crossiqa_edge.bench.accuracy_results import Results
 from crossiqa_edge.bench.accuracy_rows import FIGURES, agreement_row, difference_row, fact_row, read
 from crossiqa_edge.bench.accuracy_tables import before_cells, overview_cells, precision_cells, probe_cells
 from crossiqa_edge.bench.jsonl import append
+from crossiqa_edge.runtime.artefact import Artefact
+from crossiqa_edge.runtime.scorer import locate
 
 ROOT = Path(__file__).parents[2]
 WORLDS = (corpus("tid"), corpus("population"), corpus("authentic", original=False))
@@ -125,6 +127,12 @@ def test_a_page_of_little_says_what_is_absent(tmp_path, capsys):
     assert capsys.readouterr().out == text
     assert main([str(tmp_path / "absent")]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_the_reasons_are_of_the_models_that_are_shipped():
+    words = (ROOT / "bench" / "accuracy_page.md").read_text()
+    for name in ("nano", "tiny"):
+        assert Artefact.open(locate(name)).card.identity in words, "run bench.accuracy_reasons anew"
 
 
 def test_the_committed_page_is_what_the_committed_figures_say(monkeypatch):

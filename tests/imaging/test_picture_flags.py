@@ -81,6 +81,12 @@ def test_what_a_formula_gives_is_synthetic(
     assert flags_of(picture, sampling) == ("synthetic",)
 
 
+def test_two_shades_are_synthetic_where_neighbours_differ_as_in_a_photograph() -> None:
+    y, x = np.mgrid[:480, :640]
+    fine = np.repeat(((x // 5 + y // 5) % 2 * 200)[..., None], 3, axis=2).astype(np.uint8)
+    assert flags_of(fine) == ("synthetic",)
+
+
 @pytest.mark.parametrize(
     "name", ["tid_high_frequency_noise", "tid_dithered_colours", "gaussian_blur", "impulse_noise"]
 )

@@ -16,6 +16,17 @@ def packed(
     return torch.randn(batch, tokens, 3, heads, dim, generator=torch.manual_seed(seed)).to(dtype)
 
 
+def padded(
+    shape: tuple[int, int, int, int], dtype: torch.dtype, padding: int, *, masked: bool
+) -> tuple[Tensor, Tensor | None]:
+    """``packed`` values of ``shape`` with strides of more tokens, which are NaN, and a mask or None."""
+    batch, tokens, heads, dim = shape
+    buffer = torch.full((batch, tokens + padding, 3, heads, dim), float("nan"), dtype=dtype)
+    buffer[:, :tokens] = packed(*shape, dtype)
+    keep = (torch.arange(tokens) % 3 != 1).expand(batch, tokens) if masked else None
+    return buffer[:, :tokens], keep
+
+
 def torch_attention(qkv: Tensor, mask: Tensor | None, scale: float) -> Tensor:
     """torch's operator in the type of ``qkv``: (B, N, H * D)."""
     query, key, value = qkv.permute(2, 0, 3, 1, 4)

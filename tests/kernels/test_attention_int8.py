@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from attention_cases import TOKENS, packed, torch_attention
+from attention_cases import TOKENS, packed, padded, torch_attention
 from closeness import assert_as_exact_as_torch, assert_sqnr, sqnr
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -144,8 +144,5 @@ def test_turing_computes_the_same_bits(tokens, dim, masked, monkeypatch):
     masked=st.booleans(),
 )
 def test_any_shape_tile_and_stride(shape, cuts, dtype, padding, masked):
-    batch, tokens, heads, dim = shape
-    buffer = torch.full((batch, tokens + padding, 3, heads, dim), float("nan"), dtype=dtype)
-    buffer[:, :tokens] = packed(*shape, dtype)
-    keep = (torch.arange(tokens) % 3 != 1).expand(batch, tokens) if masked else None
-    check(buffer[:, :tokens], keep, tile=cut(tokens, *cuts, warps=4, stages=1))
+    qkv, keep = padded(shape, dtype, padding, masked=masked)
+    check(qkv, keep, tile=cut(shape[1], *cuts, warps=4, stages=1))
