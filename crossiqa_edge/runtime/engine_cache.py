@@ -116,8 +116,8 @@ def obtain(
         for path in names:
             if _is_sound(path, key):
                 return path
-        _write_private(path, build())
-    return path
+        _write_private(names[-1], build())
+    return names[-1]
 
 
 def keep(key: EngineKey, data: bytes, folder: Path | None = None) -> Path:

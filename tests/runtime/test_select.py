@@ -98,6 +98,13 @@ def test_the_first_use_measures_and_remembers(artefact, bench, work):
     assert bench.names()[3:] == ["fast", "fast"], "nothing was measured again"
 
 
+@pytest.mark.parametrize(("view", "rounds"), [(1.0, 3), (0.06, 7), (0.001, 31)])
+def test_slow_models_are_measured_in_few_rounds(artefact, bench, view, rounds):
+    bench.add("only", view=view)
+    measured(artefact)
+    assert bench.clock.now == pytest.approx(view * (1 + rounds)), "the first call is not timed"
+
+
 def test_of_equals_the_first_in_the_stated_order_is_taken(artefact, bench):
     for name in ("one", "two", "three"):
         bench.add(name)
