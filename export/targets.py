@@ -157,7 +157,7 @@ TARGETS = {
             builder="crossiqa_edge.export.triton_server:build",
             backend="onnxruntime",
             heeds=_BATCHES,
-            next=("tritonserver --model-repository={out}",),
+            next=("tritonserver --model-repository={out}", "crossiqa verify {graph}"),
         ),
     )
 }

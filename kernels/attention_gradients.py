@@ -21,6 +21,15 @@ def load_log_sum(sums_pointer, row, plane, present, SCALE: tl.constexpr, MASKED:
 
 
 @triton.jit
+def _score_scale(tokens, SCALE: tl.constexpr):
+    """What gradients of scores are multiplied by. A token that is alone has all the weight at any score.
+
+    Its dP - delta is 0, which a difference of rounded sums would only be nearly.
+    """
+    return tl.where(tokens > 1, SCALE, 0.0)
+
+
+@triton.jit
 def _take_keys(
     query,
     gradient,
@@ -93,7 +102,7 @@ def query_gradient(
             *(SCALE, DIM, REST[piece], True, PRECISION, SLICED),
         )
         whole += REST[piece]
-    return query_gradient * SCALE
+    return query_gradient * _score_scale(tokens, SCALE)
 
 
 @triton.jit
@@ -178,4 +187,4 @@ def key_value_gradients(
             *(SCALE, DIM, REST[piece], True, PRECISION, SLICED),
         )
         whole += REST[piece]
-    return key_gradient * SCALE, value_gradient
+    return key_gradient * _score_scale(tokens, SCALE), value_gradient

@@ -1,9 +1,9 @@
 """How attention is cut into tiles: pure functions of the architecture, the sizes and the type. No autotuning.
 
 A choice that is a function can be tested without a GPU, compiled ahead of time, and is the same at every
-start. These come from counting in the compiled code: no register spills on any target (but see
-``backward_tile`` for float32), the fewest instructions among what does not spill, two programs or more on a
-multiprocessor. Nothing here has been timed; whoever measures better tiles on a GPU changes them here.
+start. These come from counting in the compiled code: no register spills on any target, the fewest
+instructions among what does not spill, two programs or more on a multiprocessor. Nothing here has been timed;
+whoever measures better tiles on a GPU changes them here.
 
 The forward pass takes whole rows of up to WHOLE_ROW tokens at once where tensor cores multiply and a head has
 at most 64 elements. Where they do not (Turing, float32), both operands of a product lie in registers, and at
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 WHOLE_ROW = 256  # most tokens whose keys and values are taken all at once
 _SMALLEST, _LARGEST = 16, 128  # sides of the tiles of keys that are taken at once
-_AMPERE, _HOPPER, _CONSUMER_BLACKWELL = 80, 90, 120
+_AMPERE, _HOPPER, _BLACKWELL, _CONSUMER_BLACKWELL = 80, 90, 100, 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,12 @@ def forward_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> A
         stages = 2 if architecture >= _AMPERE else 1
         return cut(tokens, block, step, warps=8, stages=stages, sliced=head_dim == 128 and dtype != "fp32")
     if head_dim == 128:
-        return cut(tokens, 64 if architecture >= _HOPPER else 32, 32, warps=4, stages=2)
+        return cut(tokens, 64 if _multiplies_from_memory(architecture) else 32, 32, warps=4, stages=2)
     if tokens > WHOLE_ROW:
         return cut(tokens, 64, 64, warps=4, stages=3)
-    # 64 rows of scores take half of the registers of 4 warps. wgmma and tcgen05 want them; with mma.sync the
-    # operands lie in registers as well, and at 64 elements a head 64 rows spill from 209 tokens on.
-    roomy = head_dim <= 32 or tokens <= _LARGEST or _HOPPER <= architecture < _CONSUMER_BLACKWELL
+    # 64 rows of scores take half of the registers of 4 warps. wgmma and tcgen05 want them; with mma.sync
+    # 64 rows of 64 elements a head spill from 209 tokens on.
+    roomy = head_dim <= 32 or tokens <= _LARGEST or _multiplies_from_memory(architecture)
     return whole_rows(tokens, 64 if roomy else 32, warps=4)
 
 
@@ -74,17 +74,28 @@ def int8_tile(architecture: int, tokens: int, head_dim: int) -> AttentionTile:
 def backward_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> AttentionTile:
     """The tile of both backward kernels, which hold four tiles where the forward pass holds two.
 
-    float32 is computed in pairs, one product after the other: no pipeline would help. At 128 elements a head,
-    which no member of the family has, it spills on some targets, up to 24 bytes a thread. In 16 bits nothing
-    does: there Turing takes products slice by slice.
+    float32 is computed in pairs, one product after the other: no pipeline would help, and at 128 elements a
+    head more than a few rows would spill. In 16 bits Turing takes products of that depth slice by slice.
     """
     if dtype == "fp32":
-        return cut(tokens, 16, 16, warps=8, stages=1)
+        wide = 8 if architecture < _BLACKWELL else 2
+        return cut(tokens, wide if head_dim == 128 else 16, 16, warps=8, stages=1)
     if architecture < _AMPERE:
         block, step = {16: (32, 32), 32: (32, 16), 64: (16, 16), 128: (16, 16)}[head_dim]
         return cut(tokens, block, step, warps=8, stages=1, sliced=head_dim == 128)
-    tight = head_dim == 128 or (head_dim == 64 and architecture >= _CONSUMER_BLACKWELL)
-    return cut(tokens, 32 if head_dim == 128 else 64, 16 if tight else 32, warps=4, stages=2)
+    if head_dim == 128:
+        block, warps = (64, 8) if _multiplies_from_memory(architecture) else (16, 4)
+        return cut(tokens, block, 16, warps, stages=2)
+    tight = head_dim == 64 and architecture >= _CONSUMER_BLACKWELL
+    return cut(tokens, 64, 16 if tight else 32, warps=4, stages=2)
+
+
+def _multiplies_from_memory(architecture: int) -> bool:
+    """Whether 64 rows are multiplied by wgmma or tcgen05, which read operands from shared memory.
+
+    mma.sync, which all others have, takes them from registers.
+    """
+    return _HOPPER <= architecture < _CONSUMER_BLACKWELL
 
 
 def cut(tokens: int, block: int, step: int, warps: int, stages: int, sliced: bool = False) -> AttentionTile:

@@ -13,7 +13,7 @@ import click
 
 from crossiqa_edge.cli.console import complain
 from crossiqa_edge.export.original import shipped_original
-from crossiqa_edge.export.targets import PRECISIONS, TARGETS, Options, Progress, Target
+from crossiqa_edge.export.targets import PRECISIONS, TARGETS, Options, Progress
 
 if TYPE_CHECKING:
     from crossiqa_edge.export.conversion import Outcome, Plan
@@ -149,15 +149,9 @@ def _print(plan: Plan, outcome: Outcome) -> None:
     if not plan.target.builder:
         click.echo(f"  sha256    {outcome.graph.sha256}")
     names = {"out": outcome.path, **({"graph": outcome.kept.path} if outcome.kept else {})}
-    for line in _next(plan.target):
+    for line in plan.target.next:
         told = line.format(**{key: shlex.quote(str(path)) for key, path in names.items()})
         click.echo(f"next: {told}{_reference(plan) if line.startswith(_VERIFY) else ''}")
-
-
-def _next(target: Target) -> tuple[str, ...]:
-    """What to do with it: always to verify it on the device, if need be the graph in the folder made."""
-    told = any(line.startswith(_VERIFY) for line in target.next)
-    return target.next if told else (*target.next, f"{_VERIFY} {{graph}}")
 
 
 def _reference(plan: Plan) -> str:

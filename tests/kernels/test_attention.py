@@ -31,10 +31,11 @@ def check(qkv, mask=None, scale=None, tile=None):
     return out
 
 
+@pytest.mark.parametrize("dtype", [HALF, BRAIN, SINGLE])
 @pytest.mark.parametrize("dim", [32, 64])
 @pytest.mark.parametrize("tokens", TOKENS)
-def test_every_length(tokens, dim):
-    check(packed(3 if tokens < 100 else 1, tokens, 2 if tokens < 300 else 1, dim))
+def test_every_length(tokens, dim, dtype):
+    check(packed(3 if tokens < 100 else 1, tokens, 2 if tokens < 300 else 1, dim, dtype))
 
 
 @pytest.mark.parametrize("dtype", [BRAIN, SINGLE])

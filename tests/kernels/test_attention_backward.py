@@ -11,7 +11,7 @@ from interpreter import interpreted
 from crossiqa_edge.kernels.attention import attention_backward_reference, attention_reference
 from crossiqa_edge.kernels.attention_backward import launch_attention_backward
 from crossiqa_edge.kernels.attention_forward import launch_attention
-from crossiqa_edge.kernels.attention_tiles import cut
+from crossiqa_edge.kernels.attention_tiles import backward_tile, cut
 
 HALF, BRAIN, SINGLE = torch.float16, torch.bfloat16, torch.float32
 
@@ -42,12 +42,11 @@ def check(qkv, mask=None, scale=0.2, tile=None):
     return gradient
 
 
+@pytest.mark.parametrize("dtype", [HALF, BRAIN, SINGLE])
 @pytest.mark.parametrize("dim", [32, 64])
 @pytest.mark.parametrize("tokens", TOKENS)
-def test_every_length(tokens, dim):
-    """Long rows in tiles of 128, four times fewer of them than on a GPU, for the interpreter's sake."""
-    tile = cut(tokens, 128, 128, warps=4, stages=1) if tokens > 256 else None
-    check(packed(3 if tokens < 100 else 1, tokens, 2 if tokens < 100 else 1, dim), tile=tile)
+def test_every_length(tokens, dim, dtype):
+    check(packed(3 if tokens < 100 else 1, tokens, 2 if tokens < 100 else 1, dim, dtype))
 
 
 @pytest.mark.parametrize("dtype", [BRAIN, SINGLE])
@@ -101,6 +100,11 @@ def test_nothing_beyond_the_last_token_is_read(tokens):
 @pytest.mark.parametrize("cuts", [(16, 16), (32, 16), (16, 64), (64, 128)])
 def test_any_tile(cuts):
     check(packed(1, 75, 1, 32), tile=cut(75, *cuts, warps=4, stages=1))
+
+
+@pytest.mark.parametrize("architecture", [90, 100])
+def test_few_rows_of_wide_heads_in_float32(architecture):
+    check(packed(1, 75, 1, 128, SINGLE), tile=backward_tile(architecture, 75, 128, "fp32"))
 
 
 @pytest.mark.parametrize("dtype", [HALF, BRAIN, SINGLE])

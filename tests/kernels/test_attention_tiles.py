@@ -13,10 +13,10 @@ from crossiqa_edge.kernels.spec import Workload, programs
 from crossiqa_edge.kernels.targets import TARGETS
 
 
-def tiles(tokens):
+def tiles(tokens, dtypes=("fp16", "bf16", "fp32")):
     for architecture in TARGETS:
         for dim in HEAD_DIMS:
-            for dtype in ("fp16", "bf16", "fp32"):
+            for dtype in dtypes:
                 yield forward_tile(architecture, tokens, dim, dtype)
                 yield backward_tile(architecture, tokens, dim, dtype)
             if dim >= 32:
@@ -32,9 +32,17 @@ def test_steps_and_rest_take_every_token_once(tokens):
 
 @pytest.mark.parametrize("tokens", TOKENS)
 def test_tensor_cores_can_take_every_side(tokens):
-    for tile in tiles(tokens):
+    for tile in tiles(tokens, ("fp16", "bf16")):
         for side in (tile.block, tile.step or tile.block, *tile.rest):
             assert side >= 16 and side & (side - 1) == 0, tile
+
+
+@pytest.mark.parametrize("tokens", TOKENS)
+def test_triton_can_take_every_side(tokens):
+    for tile in tiles(tokens):
+        for side in (tile.block, tile.step or tile.block, *tile.rest):
+            assert side & (side - 1) == 0, tile
+        assert min(tile.step or 16, *tile.rest, 16) == 16, tile  # the depth of a product
 
 
 @pytest.mark.parametrize("choose", [partial(forward_tile, dtype="bf16"), int8_tile])
