@@ -81,8 +81,8 @@ def backward_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> 
         wide = 8 if architecture < _BLACKWELL else 2
         return cut(tokens, wide if head_dim == 128 else 16, 16, warps=8, stages=1)
     if architecture < _AMPERE:
-        block, step = {16: (32, 32), 32: (32, 16), 64: (16, 16), 128: (16, 16)}[head_dim]
-        return cut(tokens, block, step, warps=8, stages=1, sliced=head_dim == 128)
+        side = 32 if head_dim == 16 else 16
+        return cut(tokens, side, side, warps=8, stages=1, sliced=head_dim == 128)
     if head_dim == 128:
         block, warps = (64, 8) if _multiplies_from_memory(architecture) else (16, 4)
         return cut(tokens, block, 16, warps, stages=2)

@@ -176,9 +176,26 @@ FAULTS = (
         BACKWARD,
     ),
     Fault(
-        "backward: no scale (dQ)", "attention_gradients", "query_gradient * SCALE", "query_gradient", BACKWARD
+        "backward: no scale (dQ)",
+        "attention_gradients",
+        "query_gradient * _score_scale(tokens, SCALE)",
+        "query_gradient",
+        BACKWARD,
     ),
-    Fault("backward: no scale (dK)", "attention_gradients", "key_gradient * SCALE", "key_gradient", BACKWARD),
+    Fault(
+        "backward: no scale (dK)",
+        "attention_gradients",
+        "key_gradient * _score_scale(tokens, SCALE)",
+        "key_gradient",
+        BACKWARD,
+    ),
+    Fault(
+        "backward: a lone token's scores have a gradient",
+        "attention_gradients",
+        "tl.where(tokens > 1, SCALE, 0.0)",
+        "SCALE",
+        BACKWARD,
+    ),
     Fault(
         "backward: dK and dV swapped",
         "attention_backward",
