@@ -22,7 +22,7 @@ import numpy as np
 from crossiqa_edge.bench.cpu_candidates import candidates
 from crossiqa_edge.bench.cpu_peaks import peaks
 from crossiqa_edge.bench.facts import facts, weather
-from crossiqa_edge.bench.roofline import count, quantised_flops
+from crossiqa_edge.bench.roofline import count
 from crossiqa_edge.bench.timing import Timing, compare, interleave
 from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.export.probe import probe_views
@@ -69,7 +69,7 @@ def run(
     before = weather()
     timings = {batch: _timed(opened, probe[:batch], seconds) for batch in BATCHES}
     peak_rates = peaks(threads, peak_seconds)
-    quantised = quantised_flops(int8.path) / 1e9
+    quantised = count(int8.path).integer_flops / 1e9
     return {
         **facts(),
         "weather": {"before": before, "after": weather()},

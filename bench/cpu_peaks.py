@@ -73,9 +73,9 @@ def _onnxruntime(model: bytes, left: Matrix, threads: int | None) -> Call:
 
 
 def _openvino(model: bytes, left: Matrix, threads: int | None) -> Call:
-    import openvino
+    from crossiqa_edge.runtime.openvino import shared_core
 
-    core = openvino.Core()
+    core = shared_core()
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = threads

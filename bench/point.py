@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from crossiqa_edge.errors import ArtefactError, BackendError, ConfigError
-from crossiqa_edge.runtime.scorer import Scorer
+from crossiqa_edge.runtime.scorer import Scorer, locate
 
 
 @dataclass(frozen=True, order=True)
@@ -81,9 +81,18 @@ def open_all(points: Iterable[Point]) -> tuple[dict[Point, Scorer], list[Refused
         else:
             refused.append(Refused(point, scorer))
     if not opened:
-        reasons = "; ".join(dict.fromkeys(item.reason for item in refused)) or "no points were given"
+        reasons = "; ".join(in_words(refused)) or "no points were given"
         raise ConfigError(f"nothing can be measured here: {reasons}")
     return opened, refused
+
+
+def in_words(refused: Iterable[Refused]) -> list[str]:
+    """Why points were refused, each reason once: the models that it is about, then the reason itself."""
+    models: dict[str, list[str]] = {}
+    for item in refused:
+        reason = item.reason.removeprefix(f"{locate(item.point.model)}: ")
+        models.setdefault(reason, []).append(item.point.model)
+    return [f"{', '.join(dict.fromkeys(names))}: {reason}" for reason, names in models.items()]
 
 
 def _opened(point: Point) -> Scorer | str:

@@ -4,13 +4,13 @@ Operations are counted from the shapes in the ONNX graph, two for each multiply-
 graphs have no convolution); all else is at most a few percent and left out. Bytes are the least that must
 move once per inference: every weight, and input and output of every matrix product, as if nothing but those
 left the caches. The peaks are what this machine really does in the same run, not what its data sheet
-promises: on a CPU a large float32 matrix product through onnxruntime, on a GPU one in float16 through torch,
-and a copy of an array beyond all caches.
+promises: on a CPU large matrix products in float32 and int8 through the runtimes (``cpu_peaks.py``), on a GPU
+one in float16 through torch, and a copy of an array beyond all caches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -22,14 +22,13 @@ from crossiqa_edge.errors import ArtefactError, BackendError, MissingDependencyE
 
 try:
     import onnx
-    from onnx import TensorProto, helper, numpy_helper, shape_inference
+    from onnx import numpy_helper, shape_inference
 except ImportError as error:
     raise MissingDependencyError("counting the operations of a graph", "export") from error
 
 _PRODUCTS = frozenset({"MatMul", "Gemm", "MatMulInteger", "QLinearMatMul"})
-_GEMM_SIDE = 1024
 _COPY_BYTES = 256 << 20
-_SECONDS = 1.0  # of measuring each peak
+_COPY_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,8 @@ class Work:
     """What one inference of one view takes.
 
     Attributes:
-        flops: floating-point (or integer) operations, a multiply-add counting two.
+        flops: floating-point and integer operations, a multiply-add counting two.
+        integer_flops: those of them in products of integers.
         weight_bytes: of all initialisers, read once an inference whatever the batch.
         activation_bytes: read and written by the matrix products.
     """
@@ -45,6 +45,7 @@ class Work:
     flops: int
     weight_bytes: int
     activation_bytes: int
+    integer_flops: int = 0
 
     def intensity(self, batch: int) -> float:
         """Operations a byte at ``batch`` views an inference."""
@@ -56,16 +57,23 @@ class Peak:
     """What the machine did: operations a second of a large product, bytes a second of a copy.
 
     Attributes:
-        product: what was multiplied, and where, in words.
+        product: what was multiplied, in words.
+        integer_flops: of a product in int8; ``flops`` where None.
     """
 
     flops: float
     bandwidth: float
     product: str = "float32 product"
+    integer_flops: float | None = None
 
-    def attainable(self, intensity: float) -> float:
-        """Operations a second at ``intensity`` operations a byte: the roofline (Williams et al., 2009)."""
-        return min(self.flops, intensity * self.bandwidth)
+    def arithmetic(self, work: Work) -> float:
+        """Operations a second of ``work`` where each product goes at the peak of its type."""
+        integer = work.integer_flops / (self.integer_flops or self.flops)
+        return work.flops / ((work.flops - work.integer_flops) / self.flops + integer)
+
+    def attainable(self, work: Work, batch: int) -> float:
+        """Operations a second at ``batch`` views an inference: the roofline (Williams et al., 2009)."""
+        return min(self.arithmetic(work), work.intensity(batch) * self.bandwidth)
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,7 @@ class Reached:
 
     Attributes:
         flops: operations a second that were reached.
-        share: of what is attainable, 0..1 (above 1 where a lower precision beats the float32 peak).
+        share: of what is attainable; above 1 where the model's products beat the large ones measured.
         limit: what bounds it, in words.
     """
 
@@ -99,16 +107,11 @@ def count(path: Path) -> Work:
         width = 1 if "Integer" in node.op_type or node.op_type.startswith("QLinear") else 4
         activations += width * (int(np.prod(left)) + int(np.prod(output)))
     weights = sum(numpy_helper.to_array(tensor).nbytes for tensor in graph.initializer)
-    return Work(flops, weights, activations)
+    return Work(flops, weights, activations, _integer_flops(graph, shapes, path))
 
 
-def quantised_flops(path: Path) -> int:
-    """Operations of one view in products both of whose factors come from integers (Q/DQ).
-
-    Raises:
-        ArtefactError: as ``count``.
-    """
-    graph, shapes = _shaped(path)
+def _integer_flops(graph: Any, shapes: Mapping[str, tuple[int, ...]], path: Path) -> int:
+    """Operations of one view in products both of whose factors come from integers (Q/DQ)."""
     dequantised: set[str] = set()
     for node in graph.node:  # in order of computation; moving numbers leaves them what they are
         moved = node.op_type in ("Reshape", "Transpose") and node.input[0] in dequantised
@@ -122,7 +125,7 @@ def quantised_flops(path: Path) -> int:
 
 
 def measure_peak(device: str = "cpu") -> Peak:
-    """Peaks of this machine's CPU, each the best of about a second of repeats, or of its GPU.
+    """Peaks of this machine's CPU, each the best of a second in the better runtime, or of its GPU.
 
     Args:
         device: as backends say it; all but ``cpu`` means the GPU.
@@ -130,7 +133,14 @@ def measure_peak(device: str = "cpu") -> Peak:
     Raises:
         BackendError: the GPU's are asked for and torch sees none.
     """
-    return Peak(gemm_flops(), copy_bandwidth()) if device == "cpu" else gpu_peak()
+    if device != "cpu":
+        return gpu_peak()
+    from crossiqa_edge.bench.cpu_peaks import peaks
+
+    rates = {name: 1e9 * rate for name, rate in peaks().items()}
+    single = max(rate for name, rate in rates.items() if "float32" in name)
+    integer = max(rate for name, rate in rates.items() if "float32" not in name)
+    return Peak(single, copy_bandwidth(), integer_flops=integer)
 
 
 def gpu_peak() -> Peak:
@@ -145,33 +155,31 @@ def gpu_peak() -> Peak:
     return Peak(*measure_roof(CudaTimer(), "cuda"), product="float16 product")
 
 
-def gemm_flops(side: int = _GEMM_SIDE) -> float:
-    """Operations a second of a float32 product of two square matrices by onnxruntime."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(
-        _product(side).SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    left = np.random.default_rng(0).standard_normal((side, side), dtype=np.float32)
-    return 2 * side**3 / _best(lambda: session.run(None, {"a": left}))
-
-
 def copy_bandwidth(size: int = _COPY_BYTES) -> float:
-    """Bytes a second, read and written together, of a copy that no cache can hold."""
+    """Bytes a second, read and written together, of the fastest copy, which no cache can hold."""
     source = np.ones(size, np.uint8)
     target = np.empty_like(source)
-    return 2 * size / _best(lambda: np.copyto(target, source))
+    np.copyto(target, source)
+    fastest, end = float("inf"), perf_counter() + _COPY_SECONDS
+    while perf_counter() < end:
+        start = perf_counter()
+        np.copyto(target, source)
+        fastest = min(fastest, perf_counter() - start)
+    return 2 * size / fastest
 
 
 def place(work: Work, peak: Peak, views: int, milliseconds: float) -> Reached:
     """Where an inference of ``views`` views that took ``milliseconds`` lies under the roofline."""
     reached = views * work.flops / (milliseconds / 1e3)
     intensity = work.intensity(views)
-    attainable = peak.attainable(intensity)
-    bound = "arithmetic" if attainable == peak.flops else "memory"
+    attainable = peak.attainable(work, views)
+    bound = "arithmetic" if attainable == peak.arithmetic(work) else "memory"
+    product = peak.product
+    if work.integer_flops and peak.integer_flops:
+        product += f" and, for {work.integer_flops / work.flops:.0%} of the work, the int8 product"
     limit = (
         f"{bound}: at {intensity:.0f} operations a byte the roof is {attainable / 1e9:.0f} GFLOP/s "
-        f"(the {peak.product if bound == 'arithmetic' else 'copy'} measured here)"
+        f"(the {product if bound == 'arithmetic' else 'copy'} measured here)"
     )
     return Reached(reached, reached / attainable, limit)
 
@@ -208,27 +216,3 @@ def _known(shapes: Mapping[str, tuple[int, ...]], name: str, path: Path) -> tupl
 
 def _transposed(node: Any) -> bool:
     return any(attribute.name == "transA" and attribute.i for attribute in node.attribute)
-
-
-def _product(side: int) -> Any:
-    right = np.random.default_rng(1).standard_normal((side, side), dtype=np.float32)
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["a", "b"], ["c"])],
-        "product",
-        [helper.make_tensor_value_info("a", TensorProto.FLOAT, (side, side))],
-        [helper.make_tensor_value_info("c", TensorProto.FLOAT, (side, side))],
-        [numpy_helper.from_array(right, "b")],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-
-
-def _best(call: Any) -> float:
-    """Seconds of the fastest call: a peak is what the machine can do when nothing disturbs it."""
-    call()
-    taken: Sequence[float] = []
-    end = perf_counter() + _SECONDS
-    while not taken or perf_counter() < end:
-        start = perf_counter()
-        call()
-        taken = [*taken, perf_counter() - start]
-    return min(taken)

@@ -103,13 +103,13 @@ def _run(
 
     from crossiqa_edge.bench.jsonl import append
     from crossiqa_edge.bench.measure import measure
-    from crossiqa_edge.bench.point import grid, open_all
+    from crossiqa_edge.bench.point import grid, in_words, open_all
     from crossiqa_edge.bench.tables import caption, result_cells, text
 
     how = [_SAMPLINGS[name] for name in samplings]
     points = grid(models or available(), backends or USUAL_BACKENDS, batches, how, threads or (None,))
     opened, refused = open_all(points)
-    for reason in dict.fromkeys(item.reason for item in refused):
+    for reason in in_words(refused):
         complain(f"left out: {reason}")
     judged = judged_pictures(data, limit)
     rows = measure(opened, judged, seconds=seconds, rounds=rounds, cold=not no_cold, on_step=complain)
@@ -241,12 +241,12 @@ def roofline(
     models: tuple[str, ...], backends: tuple[str, ...], batches: tuple[int, ...], seconds: float
 ) -> None:
     """Operations of each model against the machine's own peaks, a product and a copy measured here."""
-    from crossiqa_edge.bench.point import grid, open_all
+    from crossiqa_edge.bench.point import grid, in_words, open_all
     from crossiqa_edge.bench.roofline_table import measure_roofline
     from crossiqa_edge.bench.tables import markdown
 
     opened, refused = open_all(grid(models or available(), backends or USUAL_BACKENDS, batches))
-    for reason in dict.fromkeys(item.reason for item in refused):
+    for reason in in_words(refused):
         complain(f"left out: {reason}")
     click.echo(markdown(measure_roofline(opened, seconds)))
 
@@ -276,4 +276,5 @@ def peers(model: str, data: str | None, limit: int | None, seconds: float, names
     ready, absent = opened([*METRICS, *map(pyiqa, names), *NETWORKS])
     for reason in absent:
         complain(f"left out: {reason}")
-    click.echo(markdown(measure_peers(Scorer.load(model), judged_pictures(data, limit), seconds, ready)))
+    ours = Scorer.load(model, backend="onnxruntime")  # which runs the others, too
+    click.echo(markdown(measure_peers(ours, judged_pictures(data, limit), seconds, ready)))

@@ -86,13 +86,13 @@ def command(
 
 def _solve(models: tuple[str, ...], data: str | None, budget: Budget, seconds: float) -> Solution:
     from crossiqa_edge.bench.measure import Call, accuracy
-    from crossiqa_edge.bench.point import grid, open_all
+    from crossiqa_edge.bench.point import grid, in_words, open_all
     from crossiqa_edge.bench.probe import input_files
     from crossiqa_edge.bench.tune import solve
 
     points = grid(models or available(), USUAL_BACKENDS, _BATCHES, _SAMPLINGS)
     opened, refused = open_all(points)
-    for reason in dict.fromkeys(item.reason for item in refused):
+    for reason in in_words(refused):
         complain(f"left out: {reason}")
     judged = judged_pictures(data, _PROBE_PICTURES if data is None else None)
     known: dict[tuple[str, str, str, int], float | None] = {}

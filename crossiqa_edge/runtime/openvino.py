@@ -80,7 +80,7 @@ class OpenVinoBackend:
             self._network = None
 
 
-def _core() -> openvino.Core:
+def shared_core() -> openvino.Core:
     """The one of this process, which is never given back.
 
     A core that compiles for the CPU sets an alternate stack for signals, and in the end restores what was
@@ -97,7 +97,7 @@ def _core() -> openvino.Core:
 
 def _compiled(artefact: Artefact, data: bytes, threads: int | None) -> FixedSizes:
     try:
-        core = _core()
+        core = shared_core()
     except Exception as error:  # a broken installation raises ImportError or RuntimeError
         raise BackendError(f"OpenVINO does not start ({_one_line(error)}); install it anew") from error
     try:

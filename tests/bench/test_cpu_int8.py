@@ -10,7 +10,7 @@ onnx = pytest.importorskip("onnx", reason="the bench reads graphs")
 
 from crossiqa_edge.bench import cpu_int8  # noqa: E402
 from crossiqa_edge.bench.cpu_peaks import peaks  # noqa: E402
-from crossiqa_edge.bench.roofline import count, quantised_flops  # noqa: E402
+from crossiqa_edge.bench.roofline import count  # noqa: E402
 from crossiqa_edge.card import CARD_KEY  # noqa: E402
 from crossiqa_edge.errors import ConfigError  # noqa: E402
 from crossiqa_edge.export.quantise import Calibration, Quantiser  # noqa: E402
@@ -64,16 +64,17 @@ def test_the_order_of_the_two_graphs_matters(pair):
 
 def test_only_quantised_products_are_counted(pair):
     fp32, int8 = pair
-    assert quantised_flops(fp32.path) == 0
-    assert count(int8.path).flops == count(fp32.path).flops
-    assert 0.3 < quantised_flops(int8.path) / count(int8.path).flops < 0.9
+    assert count(fp32.path).integer_flops == 0
+    work = count(int8.path)
+    assert work.flops == count(fp32.path).flops
+    assert 0.3 < work.integer_flops / work.flops < 0.9
 
 
 def test_every_linear_layer_of_the_blocks_is_counted():
     """nano by hand: 197 tokens of 128 in six blocks, of the last only keys and values for all of them."""
     whole = 2 * 197 * (128 * 3 * 128 + 128 * 128 + 2 * 128 * 512)
     last = 2 * (128 * 128 + 197 * 128 * 2 * 128 + 128 * 128 + 2 * 128 * 512)
-    assert quantised_flops(find("nano-int8")) == 5 * whole + last
+    assert count(find("nano-int8")).integer_flops == 5 * whole + last
 
 
 def test_the_limit_is_amdahls():

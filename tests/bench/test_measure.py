@@ -7,7 +7,7 @@ import pytest
 
 from crossiqa_edge.bench.energy import Spent
 from crossiqa_edge.bench.measure import Call, energy, measure
-from crossiqa_edge.bench.point import Point, grid, open_all
+from crossiqa_edge.bench.point import Point, grid, in_words, open_all
 from crossiqa_edge.bench.probe import Judged, digest, input_files, probe_set
 from crossiqa_edge.bench.timing import Timing
 from crossiqa_edge.errors import ConfigError
@@ -53,6 +53,14 @@ def test_a_point_that_cannot_run_is_left_out_with_its_reason(tiny_onnx, tmp_path
     opened, refused = open_all(grid([str(tiny_onnx), str(tmp_path / "absent.onnx")], ["onnxruntime"]))
     assert [point.model for point in opened] == [str(tiny_onnx)]
     assert "no such file" in refused[0].reason
+
+
+def test_a_reason_is_told_once_with_the_models_it_is_about(tiny_onnx, tmp_path):
+    other = tmp_path / "other.onnx"
+    other.write_bytes(tiny_onnx.read_bytes())
+    points = grid([str(tiny_onnx), str(other)], ["onnxruntime", "torch"], batches=(1, 8))
+    _, refused = open_all(points)
+    assert in_words(refused) == [f"{tiny_onnx}, {other}: torch runs bare weights (.safetensors), not onnx"]
     with pytest.raises(ConfigError, match="no such file"):
         open_all([Point("absent.onnx", "onnxruntime")])
 

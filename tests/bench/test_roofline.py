@@ -3,7 +3,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from crossiqa_edge.bench.roofline import Peak, Work, copy_bandwidth, count, gemm_flops, measure_peak, place
+from crossiqa_edge.bench.roofline import Peak, Work, copy_bandwidth, count, measure_peak, place
 from crossiqa_edge.errors import ArtefactError, BackendError
 from crossiqa_edge.model.family import family_size
 from crossiqa_edge.weights import find
@@ -54,8 +54,18 @@ def test_the_shipped_model_has_the_operations_of_its_shape():
 
 def test_the_roof_is_the_lower_of_two_lines():
     peak = Peak(flops=100e9, bandwidth=10e9)
-    assert peak.attainable(5) == 50e9
-    assert peak.attainable(50) == 100e9
+    assert peak.attainable(Work(flops=50, weight_bytes=0, activation_bytes=10), 1) == 50e9
+    assert peak.attainable(Work(flops=500, weight_bytes=0, activation_bytes=10), 1) == 100e9
+
+
+def test_integers_have_a_roof_of_their_own():
+    """Half of the operations four times as fast: 1 / (0.5 + 0.5 / 4) = 1.6 times the rate."""
+    work = Work(flops=1000, weight_bytes=0, activation_bytes=1, integer_flops=500)
+    assert Peak(100e9, 1e12, integer_flops=400e9).arithmetic(work) == pytest.approx(160e9)
+    assert Peak(100e9, 1e12).arithmetic(work) == pytest.approx(100e9)
+    reached = place(work, Peak(100e9, 1e12, integer_flops=400e9), views=1, milliseconds=1e-5)
+    assert reached.share == pytest.approx(100 / 160)
+    assert "float32 product and, for 50% of the work, the int8 product" in reached.limit
 
 
 @pytest.mark.parametrize(("activation", "limit"), [(1_000, "arithmetic"), (1_000_000, "memory")])
@@ -92,6 +102,5 @@ def test_the_roof_of_a_gpu_is_measured_on_the_gpu(monkeypatch):
         measure_peak("cuda")
 
 
-def test_peaks_are_measured():
-    assert gemm_flops(side=128) > 1e7
+def test_the_copy_is_measured():
     assert copy_bandwidth(1 << 20) > 1e7
