@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from crossiqa_edge import weights
 from crossiqa_edge.atomic import atomic_write
-from crossiqa_edge.bench.accuracy_sets import Pictures
+from crossiqa_edge.bench.accuracy_sets import Pictures, check_hold_out
 from crossiqa_edge.bench.facts import versions
 from crossiqa_edge.bench.peers import METRICS, Peer
 from crossiqa_edge.bench.subjects import Reading, encoder, scoring, untrained_encoder
@@ -89,6 +89,7 @@ def model(name: str) -> Column:
     """
     path = _path(name)
     card = Artefact.open(path).card
+    check_hold_out(card)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     return Column(
         f"{card.size} {card.precision}",

@@ -17,13 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
+from crossiqa_edge.card import ModelCard
 from crossiqa_edge.data.datasets.base import QualitySet, Sample
 from crossiqa_edge.data.datasets.bsds500 import in_test_part
 from crossiqa_edge.data.datasets.population import photographs
 from crossiqa_edge.data.datasets.tid_crops import tid_reference
+from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.imaging.decode import decode
 from crossiqa_edge.imaging.sampling import Frame
-from crossiqa_edge.training.mix import split_source
+from crossiqa_edge.training.mix import finetunings, split_source
 from crossiqa_edge.training.pictures import PictureCache
 from crossiqa_edge.training.recipe import FinetuneRecipe, load_recipe
 
@@ -91,6 +93,20 @@ def held_out(data: str, root: Path) -> tuple[QualitySet, QualitySet]:
     training, held = split_source(source, root, recipe)
     assert held is not None
     return training, held
+
+
+def check_hold_out(card: ModelCard) -> None:
+    """Refuse a model that may have learnt from pictures that are judged: a seed decides which are held out.
+
+    Raises:
+        ConfigError: its fine-tuning had another seed than the packaged recipes and plans.
+    """
+    seeds = {recipe["seed"] for recipe in finetunings(card)}
+    if other := seeds - {load_recipe(FinetuneRecipe, RECIPE).seed}:
+        raise ConfigError(
+            f"{card.identity}: seed {min(other)} held other pictures out than are judged here; "
+            "crossiqa evaluate --held-out measures it on its own"
+        )
 
 
 def _tid(root: Path, cache: str | os.PathLike[str]) -> Corpus:

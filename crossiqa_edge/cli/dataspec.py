@@ -36,6 +36,11 @@ def open_spec(spec: str) -> QualitySet:
     return opened if wanted is None else _of_references(opened, wanted)
 
 
+def set_name(spec: str) -> str:
+    """The catalogue's name in a ``spec`` that ``open_spec`` takes."""
+    return re.split("[:=]", spec, maxsplit=1)[0]
+
+
 def _of_references(quality_set: QualitySet, wanted: set[int]) -> QualitySet:
     """The samples whose reference's name ends in one of the numbers ``wanted``."""
     kept = quality_set.where(lambda sample: _number(sample.reference) in wanted)

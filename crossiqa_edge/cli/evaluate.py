@@ -16,14 +16,16 @@ import click
 
 from crossiqa_edge.atomic import write_text
 from crossiqa_edge.bench.subjects import Reading, Subject, encoder, scoring, untrained_encoder
+from crossiqa_edge.card import ModelCard
 from crossiqa_edge.cli.console import complain, track
-from crossiqa_edge.cli.dataspec import open_spec
+from crossiqa_edge.cli.dataspec import open_spec, set_name
 from crossiqa_edge.cli.options import reading_options
 from crossiqa_edge.data.datasets.base import QualitySet
 from crossiqa_edge.errors import ConfigError, OutputError
 from crossiqa_edge.training.coverage import Coverage
 from crossiqa_edge.training.evaluate import Loading, evaluate, evaluate_probe
 from crossiqa_edge.training.evaluation import Evaluation
+from crossiqa_edge.training.mix import held_out_of
 
 COLUMNS = ("model", "data", "split", "key", "reference", "distortion", "level", "opinion", "predicted")
 PIPE_WIDTH = 120  # columns where nobody's terminal says how wide it is
@@ -39,6 +41,11 @@ PIPE_WIDTH = 120  # columns where nobody's terminal says how wide it is
     metavar="NAME[:REFS]=PATH",
     help="A data set; more than one is measured in turn. NAME:13-16=PATH takes references 13 to 16, "
     "NAME=PATH,OPTION=VALUE gives its loader an option.",
+)
+@click.option(
+    "--held-out",
+    is_flag=True,
+    help="Of each set only what the fine-tuning of MODEL held out, by its card.",
 )
 @click.option(
     "--linear-probe",
@@ -84,6 +91,7 @@ PIPE_WIDTH = 120  # columns where nobody's terminal says how wide it is
 def command(
     model: str,
     sets: tuple[str, ...],
+    held_out: bool,
     probe: bool,
     train_data: str | None,
     random_init: bool,
@@ -112,12 +120,18 @@ def command(
         raise ConfigError(
             "--train-data and --random-init belong to --linear-probe; add it, or leave them out"
         )
+    if probe and held_out:
+        raise ConfigError("--held-out is for scores; a probe learns from a part of each set: leave one out")
     if save_scores is not None and not os.access(save_scores.parent, os.W_OK | os.X_OK):
         raise OutputError(f"{save_scores}: cannot write into {save_scores.parent}; choose another folder")
-    chosen = [_limited(open_spec(spec), limit) for spec in sets]
+    opened = [open_spec(spec) for spec in sets]
     train_set = None if train_data is None else open_spec(train_data)
     reading = Reading(sampling, crops)
     subjects = [encoder(model, reading) if probe else scoring(model, reading)]
+    card = subjects[0].card
+    if card is not None:
+        opened = [_unseen(item, spec, card, held_out) for item, spec in zip(opened, sets, strict=True)]
+    chosen = [_limited(item, limit) for item in opened]
     if random_init:
         subjects.append(untrained_encoder(model, reading, seed))
     measure: Callable[..., Evaluation] = partial(evaluate_probe, train_set=train_set) if probe else evaluate
@@ -141,6 +155,20 @@ def command(
     if save_scores is not None:
         write_text(save_scores, _as_csv(evaluations))
     return int(any(item.skipped for item in evaluations))
+
+
+def _unseen(opened: QualitySet, spec: str, card: ModelCard, held_out: bool) -> QualitySet:
+    """What the model's fine-tuning held out, if that is asked for; else a word where it learnt from some."""
+    held = held_out_of(card, set_name(spec), opened)
+    if held_out:
+        if held is None:
+            raise ConfigError(f"{opened.name}: {card.identity} did not learn from it; leave out --held-out")
+        return held
+    if held is not None and {item.reference for item in opened.samples} - {
+        item.reference for item in held.samples
+    }:
+        complain(f"{opened.name}: {card.identity} learnt from most of it; --held-out measures on the rest")
+    return opened
 
 
 def _limited(quality_set: QualitySet, limit: int | None) -> QualitySet:

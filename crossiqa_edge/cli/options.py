@@ -15,6 +15,9 @@ from crossiqa_edge.runtime.select import AUTO, BACKENDS
 from crossiqa_edge.video.policy import Policy
 from crossiqa_edge.video.pooling import METHODS, Pooling
 
+# Windows lie on the two diagonals: with 64, neighbours overlap even in a 4K picture. All windows of a
+# batch are in memory at once, 0.6 MB each with 224 pixels a side, so a large number ends without a message.
+CROPS = click.IntRange(1, 64)
 _POLICY, _POOLING = Policy(), Pooling()  # for their defaults
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -69,7 +72,7 @@ def reading_options(command: Command) -> Command:
         ),
         click.option(
             "--crops",
-            type=click.IntRange(min=1),
+            type=CROPS,
             default=5,
             show_default=True,
             help="Windows a picture, with --sampling crops.",

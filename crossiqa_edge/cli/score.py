@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from time import perf_counter
 
@@ -15,6 +16,7 @@ from crossiqa_edge.cli.options import model_options, policy_options, pooling_opt
 from crossiqa_edge.cli.score_extras import (
     check_fragments,
     check_heatmap,
+    check_overlay,
     draw_heatmap,
     draw_overlay,
     print_timings,
@@ -34,7 +36,10 @@ from crossiqa_edge.video.pooling import Pooling
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option(
-    "--json", "form", flag_value="json", help="One JSON document: a list, or the object of a lone clip."
+    "--json",
+    "form",
+    flag_value="json",
+    help="One JSON document: a list, or the object of the clip that alone is named.",
 )
 @click.option("--jsonl", "form", flag_value="jsonl", help="One JSON object a line, frame by frame.")
 @click.option("--csv", "form", flag_value="csv", help="CSV with a header; a row a picture or frame.")
@@ -117,6 +122,7 @@ def command(
     """
     entries = list(gather(paths))
     _check_outputs(entries, report, overlay, heatmap)
+    _check_nothing_is_lost([*_read_files(paths, entries), model], [report, overlay, heatmap])
     start = perf_counter()
     with (
         ended_by_sigterm(),
@@ -134,7 +140,7 @@ def command(
         if heatmap is not None:
             check_fragments(scorer)
         settings = ClipSettings(replace(policy, batch=batch), live, pooling, hardware)
-        writer = writer_for(form, entries)
+        writer = writer_for(form, paths, entries)
         outcomes = score_all(scorer, entries, batch, settings, writer, ordered=sort == "score")
         scored = any(outcome.value is not None for outcome in outcomes)
         if timings or (backend == AUTO and scored):  # where nothing was scored, the errors say all
@@ -157,8 +163,8 @@ def _check_outputs(
     for path in filter(None, (report, overlay, heatmap)):
         if not os.access(path.parent, os.W_OK | os.X_OK):
             raise OutputError(f"{path}: cannot write into {path.parent}; choose another folder")
-    if overlay is not None and (len(entries) != 1 or not entries[0].clip):
-        raise ConfigError("--overlay is a copy of one clip; name one clip and nothing else")
+    if overlay is not None:
+        check_overlay(entries, overlay)
     if heatmap is not None:
         check_heatmap(entries, heatmap)
     piped = any(entry.clip and not isinstance(entry.source, str) for entry in entries)
@@ -166,6 +172,33 @@ def _check_outputs(
         raise ConfigError(
             "a clip on standard input cannot be read twice, to draw on it; save it to a file first"
         )
+
+
+def _read_files(paths: Sequence[str], entries: Sequence[Entry]) -> Iterator[str]:
+    """What is read: the lists among ``paths``, pictures and clips, and what standard input comes from."""
+    yield from (path[1:] for path in paths if path.startswith("@") and path != "@-")
+    yield from (entry.source for entry in entries if isinstance(entry.source, str))
+    if "@-" in paths or any(entry.label == "-" for entry in entries):
+        yield "/dev/stdin"
+
+
+def _check_nothing_is_lost(inputs: Sequence[str], outputs: Sequence[Path | None]) -> None:
+    """Raise ConfigError where an output would take the place of an input or of another output."""
+    written = [path for path in outputs if path is not None]
+    for one, other in combinations(written, 2):
+        if os.path.realpath(one) == os.path.realpath(other):
+            raise ConfigError(f"{other}: two outputs would be written there; give each a name of its own")
+    for path in written:
+        # A device or a pipe loses nothing, and a terminal is often both input and output.
+        if path.is_file() and any(_same_file(path, given) for given in inputs):
+            raise ConfigError(f"{path}: is read, and would be written over; choose another name")
+
+
+def _same_file(one: Path, other: str) -> bool:
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):  # an address, the name of a model, or nothing there
+        return False
 
 
 def _exit_code(outcomes: Sequence[Result | ClipResult], fail_under: float | None) -> int:

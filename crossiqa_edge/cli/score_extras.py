@@ -87,6 +87,14 @@ def draw_overlay(outcome: Result | ClipResult, path: Path) -> None:
     complain(f"overlay written to {path}")
 
 
+def check_overlay(entries: Sequence[Entry], path: Path) -> None:
+    """Raise ConfigError unless an overlay of ``entries`` can be written to ``path``."""
+    if len(entries) != 1 or not entries[0].clip:
+        raise ConfigError("--overlay is a copy of one clip; name one clip and nothing else")
+    if path.suffix.lower() != ".mp4":
+        raise ConfigError(f"--overlay {path}: a copy of a clip is written as .mp4")
+
+
 def check_heatmap(entries: Sequence[Entry], path: Path) -> None:
     """Raise ConfigError unless a heat map of ``entries`` can be written to ``path``."""
     kinds = (".png", ".mp4") if len(entries) == 1 and entries[0].clip else (".png",)

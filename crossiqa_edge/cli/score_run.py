@@ -72,11 +72,22 @@ _WRITERS: dict[str | None, Callable[[TextIO], Writer]] = {
 }
 
 
-def writer_for(form: str | None, entries: Sequence[Entry]) -> Writer:
-    """What prints in ``form``; the document of a lone clip is not inside a list."""
+def writer_for(form: str | None, paths: Sequence[str], entries: Sequence[Entry]) -> Writer:
+    """What prints in ``form``; the document of a clip that ``paths`` name alone is not inside a list.
+
+    A folder, a glob or a list gives a list however much is in it, so that scripts need not look.
+    """
     if form == "json":
-        return JsonWriter(stdout(), bare=len(entries) == 1 and entries[0].clip)
+        return JsonWriter(stdout(), bare=_is_one_clip(paths, entries))
     return _WRITERS[form](stdout())
+
+
+def _is_one_clip(paths: Sequence[str], entries: Sequence[Entry]) -> bool:
+    """Whether all of ``paths``, as given, are the name of one clip: what a folder gives has another."""
+    if len(entries) != 1 or not entries[0].clip:
+        return False
+    source = entries[0].source
+    return set(paths) == {source if isinstance(source, str) else "-"}
 
 
 def stdout() -> TextIOWrapper:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from crossiqa_edge.cli.console import complain, ended_by_sigterm
-from crossiqa_edge.cli.options import model_options
+from crossiqa_edge.cli.options import CROPS, model_options
 from crossiqa_edge.imaging.decode import MAX_PIXELS
 from crossiqa_edge.imaging.sampling import SAMPLINGS
 from crossiqa_edge.runtime.scorer import Scorer
@@ -16,7 +16,7 @@ from crossiqa_edge.runtime.scorer import Scorer
 @click.option(
     "--sampling", type=click.Choice(SAMPLINGS), help="How a picture is read.  [default: as the model]"
 )
-@click.option("--crops", type=click.IntRange(min=1), default=5, show_default=True, help="Windows a picture.")
+@click.option("--crops", type=CROPS, default=5, show_default=True, help="Windows a picture.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one."

@@ -248,7 +248,7 @@ def average(
     "-o",
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The file to write.  [default: the weights' own]",
+    help="The file to write, which a shipped NAME needs.  [default: the weights' own]",
 )
 @click.option(
     "--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Threads that decode."

@@ -10,6 +10,7 @@ import click
 
 from crossiqa_edge.cli.console import complain, track
 from crossiqa_edge.errors import ConfigError
+from crossiqa_edge.weights import available
 
 
 def finetune_own(
@@ -62,6 +63,10 @@ def reference(weights: str, pictures: Path, name: str, out: Path | None, workers
     from crossiqa_edge.training.evaluate import Loading
     from crossiqa_edge.training.reference import score_reference
 
+    if out is None and weights in available():
+        raise ConfigError(
+            f"{weights} is a shipped model and stays as it is; say with --out where its copy goes"
+        )
     path = weights_of(weights)
     loading = Loading(workers=workers, track=track)
     found = score_reference(scoring(str(path), Reading()).run, pictures, name, loading)

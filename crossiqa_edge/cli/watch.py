@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 import click
 
 from crossiqa_edge.cli.console import complain, ended_by_sigterm, stopped_by_signals
-from crossiqa_edge.cli.options import model_options, policy_options
+from crossiqa_edge.cli.options import CROPS, model_options, policy_options
 from crossiqa_edge.cli.score_run import in_mode, stdout, views_ahead
 from crossiqa_edge.imaging.gather import Entry
 from crossiqa_edge.imaging.sampling import SAMPLINGS
@@ -32,7 +32,7 @@ Show = Callable[[FrameScore | GapEvent], None]
 @click.option(
     "--sampling", type=click.Choice(SAMPLINGS), help="How a frame is read.  [default: as the model]"
 )
-@click.option("--crops", type=click.IntRange(min=1), default=5, show_default=True, help="Windows a frame.")
+@click.option("--crops", type=CROPS, default=5, show_default=True, help="Windows a frame.")
 @policy_options
 @click.option(
     "--patience",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from types import TracebackType
 from typing import IO, Any
@@ -11,6 +13,7 @@ import numpy as np
 from crossiqa_edge.errors import BackendError
 from crossiqa_edge.imaging.sampling import Frame
 
+LONGEST_SIDE = 16_384  # pixels: libx264 opens nothing larger
 _CLOCK = 90_000  # ticks a second, as MPEG has it: fine enough for any rate
 _CRF = 18  # visually without loss, so that what is seen is the source's own damage
 
@@ -37,7 +40,7 @@ class Movie:
         """Add ``picture``, uint8 (H, W, 3), all of one size, shown from ``pts`` seconds on.
 
         Raises:
-            BackendError: this build of FFmpeg has no H.264 encoder.
+            BackendError: this build of FFmpeg has no H.264 encoder, or it refuses pictures of this size.
         """
         import av
 
@@ -47,7 +50,7 @@ class Movie:
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
         self._last = max(round(pts * _CLOCK), self._last + 1)
         frame.pts, frame.time_base = self._last, Fraction(1, _CLOCK)
-        self._container.mux(self._video.encode(frame))
+        self._encode(frame)
 
     def __enter__(self) -> Movie:
         return self
@@ -55,9 +58,16 @@ class Movie:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._video is not None and error is None:
-            self._container.mux(self._video.encode(None))
-        self._container.close()
+        try:
+            if self._video is not None and error is None:
+                self._encode(None)
+        finally:
+            self._container.close()
+
+    def _encode(self, frame: Any) -> None:
+        """Encode ``frame``, the first of which opens the encoder; None writes what it still holds."""
+        with _refusals_told(self._video.width, self._video.height):
+            self._container.mux(self._video.encode(frame))
 
     def _open(self, picture: Frame) -> Any:
         try:
@@ -71,6 +81,24 @@ class Movie:
         video.time_base = video.codec_context.time_base = Fraction(1, _CLOCK)
         video.options = {"crf": str(self._crf), "preset": "veryfast"}
         return video
+
+
+@contextmanager
+def _refusals_told(width: int, height: int) -> Iterator[None]:
+    """Turn what FFmpeg refuses into a BackendError; errors of the file are left to whoever opened it."""
+    import av
+
+    try:
+        yield
+    except av.FFmpegError as error:
+        if isinstance(error, OSError):
+            raise
+        what = f"FFmpeg cannot write H.264 of {width} x {height} pixels ({error.strerror})"
+        if max(width, height) > LONGEST_SIDE:
+            remedy = f"no side may be beyond {LONGEST_SIDE}: scale or crop the clip first"
+        else:
+            remedy = "use a smaller clip, or PyAV's own FFmpeg: pip install --only-binary av av"
+        raise BackendError(f"{what}; {remedy}") from error
 
 
 def _even(picture: Frame) -> Frame:

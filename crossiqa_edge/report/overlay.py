@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from crossiqa_edge.atomic import atomic_write
 from crossiqa_edge.imaging.sampling import Frame
-from crossiqa_edge.report.movie import Movie
+from crossiqa_edge.report.movie import LONGEST_SIDE, Movie
 from crossiqa_edge.score import quality_word
 from crossiqa_edge.video.again import frames_between
 from crossiqa_edge.video.report import VideoReport
@@ -38,16 +38,22 @@ def write_overlay(report: VideoReport, source: str, path: str | os.PathLike[str]
 
     Raises:
         InputError: ``source`` cannot be read any more.
-        BackendError: FFmpeg cannot write H.264.
+        BackendError: FFmpeg cannot write H.264, or not of this size.
         OutputError: ``path`` cannot be written.
     """
     facts, first, last = report.source, float(report.pts[0]), float(report.pts[-1])
-    scale = max(1, -(-_LEAST_HEIGHT // facts["height"]))
+    scale = _enlargement(facts["width"], facts["height"])
     pen = _Pen(report, facts["width"] * scale, facts["height"] * scale)
     with atomic_write(path) as stream, Movie(stream, facts["fps"] or 25.0) as movie:
         for frame in frames_between(source, first, last):
             picture = np.repeat(np.repeat(frame.rgb(), scale, 0), scale, 1)
             movie.write(pen.on(picture, frame.pts), frame.pts - first)
+
+
+def _enlargement(width: int, height: int) -> int:
+    """How many times as large a clip is shown: not beyond what can be written, even if it stays low."""
+    wanted = -(-_LEAST_HEIGHT // height)
+    return max(1, min(wanted, LONGEST_SIDE // max(width, height)))
 
 
 @dataclass

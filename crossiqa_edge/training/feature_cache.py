@@ -118,5 +118,5 @@ def _read(path: Path) -> dict[str, Rows]:
     try:
         with np.load(path, allow_pickle=False) as held:
             return dict(zip(held["keys"].tolist(), held["rows"], strict=True))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return {}

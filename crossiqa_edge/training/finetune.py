@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,13 +16,14 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from crossiqa_edge.card import ModelCard
-from crossiqa_edge.model.checkpoint import load, save_model
+from crossiqa_edge.data.datasets.base import QualitySet
+from crossiqa_edge.model.checkpoint import load, save_model, weights_sha256
 from crossiqa_edge.model.quality import QualityModel
 from crossiqa_edge.training.calibrate import Intervals, fit_calibration, held_out_coverage, sigmoid
 from crossiqa_edge.training.distributed import World
 from crossiqa_edge.training.loop import Observer, Task, prepare_run, train
 from crossiqa_edge.training.metrics import plcc, srcc
-from crossiqa_edge.training.mix import Mix, Validation, open_mix
+from crossiqa_edge.training.mix import Mix, Validation, open_mix, split_source
 from crossiqa_edge.training.optimisation import build_optimiser
 from crossiqa_edge.training.recipe import FinetuneRecipe
 from crossiqa_edge.training.sources import KINDS, Draws
@@ -136,12 +138,22 @@ def finetune(
 
     Returns:
         Path of the calibrated model with its card.
+
+    Raises:
+        ConfigError: a source without a root, or ``out`` holds the state of another recipe, or one that was
+            begun from other weights, on other data, or with the linear probe where now there is none.
     """
     directory = prepare_run(out, restart=restart)
     mix = open_mix(recipe, roots, cache or directory)
     quality, card = _start(recipe, weights)
+    facts = {
+        "start weights": "random" if weights is None else _identity(quality, card),
+        "linear probe": "yes" if linear_probe else "no",
+        **_data_facts(recipe, roots),
+    }
     if linear_probe:
         quality.encoder.requires_grad_(False)
+    torch.manual_seed(recipe.seed)  # of the head for kinds: what this process did before must not matter
     module = OpinionRegression(quality, recipe)
     optimiser = build_optimiser(module, recipe, [("quality.encoder.", recipe.encoder_rate)])
 
@@ -152,7 +164,8 @@ def finetune(
             for held in mix.validations
         }
 
-    task = Task(module, optimiser, OpinionDraws(mix.draws, recipe), report, views_per_item=recipe.variants)
+    items = OpinionDraws(mix.draws, recipe)
+    task = Task(module, optimiser, items, report, views_per_item=recipe.variants, facts=facts)
     average = train(task, recipe, directory, world, workers=workers, observer=observer)
     assert isinstance(average, OpinionRegression)
     if world.leads:
@@ -169,6 +182,27 @@ def _start(recipe: FinetuneRecipe, weights: str | os.PathLike[str] | Start | Non
         card = ModelCard(name=recipe.name, size=recipe.size, embedding=recipe.embedding)
         return QualityModel(card), card
     return load(weights)
+
+
+def _identity(quality: QualityModel, card: ModelCard) -> str:
+    """By the weights as they are: a network that came with its card may have no hash yet, or an old one."""
+    return replace(card, weights_sha256=weights_sha256(quality.state_dict())).identity
+
+
+def _data_facts(recipe: FinetuneRecipe, roots: Mapping[str, str | os.PathLike[str]]) -> dict[str, str]:
+    """A digest of what each source trains on. Where it lies is no part: a folder may move."""
+    facts = {}
+    for number, source in enumerate(recipe.sources, 1):
+        place = source.place or source.data
+        training, _ = split_source(source, Path(roots[place]), recipe)
+        facts[f"training data of source {number} ({place})"] = _digest(training)
+    return facts
+
+
+def _digest(training: QualitySet) -> str:
+    """Of names and opinions, not of pixels; of photographs to degrade, the samples' keys hold the names."""
+    rows = (f"{sample.key}\t{sample.reference}\t{float(sample.score)!r}\n" for sample in training.samples)
+    return hashlib.sha256("".join(rows).encode()).hexdigest()[:12]
 
 
 @torch.no_grad()

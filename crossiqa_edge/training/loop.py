@@ -47,6 +47,8 @@ class Task:
         report: called with the averaged module and the step at the end of each epoch, in the leading
             process; returns figures to be logged.
         views_per_item: for the images/s that are shown.
+        facts: what decides the run beside its recipe, by names for a person: the start's weights, a digest of
+            what is trained on. A state that was begun with others is refused.
     """
 
     module: nn.Module
@@ -54,6 +56,7 @@ class Task:
     items: Dataset[tuple[Tensor, ...]]
     report: Callable[[nn.Module, int], Mapping[str, float]]
     views_per_item: int
+    facts: Mapping[str, str]
 
 
 class Observer(Protocol):
@@ -100,17 +103,20 @@ def train(
 
     Returns:
         The averaged module.
+
+    Raises:
+        ConfigError: the state in ``out`` is of another recipe, or was begun with other facts.
     """
     out = Path(out)
     module, optimiser, device = task.module.to(world.device), task.optimiser, world.device
     average = deepcopy(module).requires_grad_(False).eval()
-    done = restore_state(out, recipe, module, average, optimiser)
+    done = restore_state(out, recipe, task.facts, module, average, optimiser)
     dtype = resolve_precision(recipe.precision, device)
     wrapped = world.wrap(module)
 
     def keep(step: int) -> None:
         if world.leads:
-            save_state(out, step, recipe, module, average, optimiser)
+            save_state(out, step, recipe, task.facts, module, average, optimiser)
 
     with ExitStack() as stack:
         events = stack.enter_context(SummaryWriter(str(out / "events"))) if world.leads else None

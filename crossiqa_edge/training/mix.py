@@ -6,10 +6,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from crossiqa_edge.card import ModelCard
 from crossiqa_edge.data.datasets.base import QualitySet
 from crossiqa_edge.data.datasets.bsds500 import in_test_part
 from crossiqa_edge.data.datasets.catalogue import open_set
@@ -94,28 +96,59 @@ def open_mix(
             validation = _validation(held_out, recipe, cache)
             # TID2013's viewers would count twice, and the means of their opinions have lost their scatter
             validations.append(replace(validation, calibrates=_DEGRADED_BY.get(source.data) != "tid2013"))
-        references = len({item.reference for item in training.samples})
-        names.append(f"{training.name}, {references} references")
+        names.append(_told(training))
     return Mix(tuple(draws), tuple(validations), tuple(names))
 
 
 def split_source(source: Source, root: Path, recipe: FinetuneRecipe) -> tuple[QualitySet, QualitySet | None]:
     """What a recipe trains on of a set, and what it keeps for validation."""
     opened = open_set(_LISTED_AS.get(source.data, source.data), root)
-    whole = replace(opened, name=source.name or opened.name)
-    held = set(source.hold_out_references)
-    if source.hold_out > 0.0 and not held:
-        _, drawn = split_by_reference(whole, (1.0 - source.hold_out, source.hold_out), seed=recipe.seed)
-        held = {item.reference for item in drawn.samples}
-    if recipe.bsds_test_apart and source.data in _DEGRADED_BY:
-        held |= {item.reference for item in whole.samples if in_test_part(item.reference)}
-    if not held:
-        return whole, None
-    training = whole.where(lambda item: item.reference not in held)
-    held_out = whole.where(lambda item: item.reference in held)
+    training, held_out = _parted(opened, source, recipe.seed, recipe.bsds_test_apart)
+    if not len(held_out) and not source.hold_out_references:
+        return training, None
     if not len(training) or not len(held_out):
         raise ConfigError(f"{source.data}: the hold-out leaves one side empty; change it in the recipe")
     return training, held_out
+
+
+def held_out_of(card: ModelCard, data: str, opened: QualitySet) -> QualitySet | None:
+    """What the fine-tuning of ``card``'s model held out of ``opened``; None if it is no set it learnt from.
+
+    Args:
+        data: catalogue name of the set. Of one that is any labelled folder, name and number of the pictures
+            learnt from must be the card's, too.
+    """
+    for recipe in reversed(finetunings(card)):
+        for source in (Source(**values) for values in recipe["sources"]):
+            if source.data == data and source.place in ("", data):
+                training, held_out = _parted(opened, source, recipe["seed"], recipe["bsds_test_apart"])
+                return held_out if _told(training) in card.training_data else None
+    return None
+
+
+def finetunings(card: ModelCard) -> list[dict[str, Any]]:
+    """The recipes of fine-tuning that a model went through, oldest first, as its card keeps them."""
+    return [kept for kept in card.recipe.values() if isinstance(kept, dict) and kept.get("sources")]
+
+
+def _told(training: QualitySet) -> str:
+    """As cards say what a model learnt from."""
+    return f"{training.name}, {len({item.reference for item in training.samples})} references"
+
+
+def _parted(
+    opened: QualitySet, source: Source, seed: int, bsds_test_apart: bool
+) -> tuple[QualitySet, QualitySet]:
+    """To train on, and to hold out; either may be empty."""
+    whole = replace(opened, name=source.name or opened.name)
+    held = set(source.hold_out_references)
+    if source.hold_out > 0.0 and not held:
+        _, drawn = split_by_reference(whole, (1.0 - source.hold_out, source.hold_out), seed=seed)
+        held = {item.reference for item in drawn.samples}
+    if bsds_test_apart and source.data in _DEGRADED_BY:
+        held |= {item.reference for item in whole.samples if in_test_part(item.reference)}
+    training = whole.where(lambda item: item.reference not in held)
+    return training, whole.where(lambda item: item.reference in held)
 
 
 def _draws(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -47,8 +47,8 @@ def read_own_table(path: str | os.PathLike[str], scale: tuple[float, float] | No
     The column of the picture's path, relative to the table, is the first of ``FILE_COLUMNS`` that is
     there; that of the opinion, of ``SCORE_COLUMNS``; upper and lower case are one. A column of
     ``REFERENCE_COLUMNS`` says which pictures show the same and must not be parted into training and test;
-    files with the same bytes are kept together in any case. Several rows for a picture are several
-    opinions, and their mean is taken.
+    files with the same bytes are kept together in any case, and with them all that share a reference with
+    any of them. Several rows for a picture are several opinions, and their mean is taken.
 
     Args:
         scale: (worst, best) of the opinions; None takes the narrowest of ``SCALES`` that holds them all,
@@ -67,14 +67,14 @@ def read_own_table(path: str | os.PathLike[str], scale: tuple[float, float] | No
     score_column = _column(table, header, SCORE_COLUMNS)
     reference_column = _found(header, REFERENCE_COLUMNS)
     opinions: dict[str, list[float]] = defaultdict(list)
-    references: dict[str, str] = {}
+    references: dict[str, list[str]] = defaultdict(list)
     for where, row in rows:
         key = (row[file_column] or "").strip()
         if not key:
             raise DatasetError(f"{where}: no picture is named; mend the table")
         opinions[key].append(number(row[score_column], where))
         if reference_column is not None:
-            references[key] = row[reference_column] or key
+            references[key].append((row[reference_column] or "").strip())
     means = {key: float(np.mean(values)) for key, values in opinions.items()}
     if len(set(means.values())) == 1:
         raise DatasetError(
@@ -85,11 +85,12 @@ def read_own_table(path: str | os.PathLike[str], scale: tuple[float, float] | No
     present = {key: table.parent / key for key in means if (table.parent / key).is_file()}
     missing = {key: f"no such file in {table.parent}" for key in means if key not in present}
     twins = _same_bytes(present)
+    contents = _contents(present, references, twins)
     samples = tuple(
         Sample(
             key=key,
             score=unit_score(means[key], worst_best, str(table)),
-            reference=references.get(key) or twins.get(key, key),
+            reference=contents[key],
             load=partial(decode, file),
         )
         for key, file in present.items()
@@ -142,6 +143,28 @@ def _found(header: Sequence[str], names: Sequence[str]) -> str | None:
 def _scale_of(opinions: Sequence[float]) -> tuple[float, float]:
     low, high = min(opinions), max(opinions)
     return next((scale for scale in SCALES if scale[0] <= low and high <= scale[1]), (low, high))
+
+
+def _contents(
+    keys: Iterable[str], references: Mapping[str, Sequence[str]], twins: Mapping[str, str]
+) -> dict[str, str]:
+    """The content of every picture: those are of one that share a reference or their bytes, be it through
+    others. It goes by the name of one of its references, or the key of one of its pictures."""
+    labels = {key: [name for name in references.get(key, ()) if name] or [key] for key in keys}
+    joined: dict[str, str] = {}  # from a label to another of the same content
+
+    def root(label: str) -> str:
+        while label in joined:
+            joined[label] = joined.get(joined[label], joined[label])  # halves the way for the next time
+            label = joined[label]
+        return label
+
+    for key, names in labels.items():
+        kept = root(labels[twins.get(key, key)][0])
+        for merged in map(root, names):
+            if merged != kept:
+                joined[merged] = kept
+    return {key: root(names[0]) for key, names in labels.items()}
 
 
 def _same_bytes(files: Mapping[str, Path]) -> dict[str, str]:

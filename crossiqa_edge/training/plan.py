@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from crossiqa_edge.atomic import write_text
-from crossiqa_edge.errors import ConfigError
+from crossiqa_edge.errors import ConfigError, OutputError
 from crossiqa_edge.training.average import average
 from crossiqa_edge.training.distributed import World
 from crossiqa_edge.training.finetune import MODEL, finetune
@@ -28,7 +28,14 @@ from crossiqa_edge.training.recipe import (
     packaged_names,
     read_toml,
 )
-from crossiqa_edge.training.teacher import OPINIONS, fit_teacher, training_pictures, write_opinions
+from crossiqa_edge.training.resume import CHECKPOINT
+from crossiqa_edge.training.teacher import (
+    OPINIONS,
+    fit_teacher,
+    forget_opinions,
+    training_pictures,
+    write_opinions,
+)
 
 _PACKAGED = files("crossiqa_edge.training") / "plans"
 _RESULTS = {"pretrain": ENCODER, "finetune": MODEL, "average": MODEL, "teach": OPINIONS}
@@ -103,6 +110,8 @@ def run_plan(
             teacher was asked lies in the folder of the stage before.
         name: what the model will be called.
         cache: folder for decoded pictures, one within ``out`` by default.
+        restart: forget first whatever stages left in ``out``, of this plan or of the one before. A restart
+            that is interrupted goes on without it.
 
     Returns:
         Path of the last stage's result.
@@ -177,8 +186,44 @@ def _stage(table: Mapping[str, Any], shared: Mapping[str, Any], plan: str, befor
 
 
 def _claim(path: Path, plan: tuple[Stage, ...], restart: bool) -> None:
-    """Keep the plan beside its results, so that another one does not go on from them."""
+    """Keep the plan beside its results, so that another one does not go on from them.
+
+    A restart forgets them first: once the plan is kept, what lies here counts as made by it.
+    """
     text = json.dumps([asdict(stage) for stage in plan], indent=1) + "\n"
     if path.is_file() and path.read_text() != text and not restart:
         raise ConfigError(f"{path.parent}: holds the run of another plan; choose another folder or --restart")
+    if restart:
+        names = dict.fromkeys((*_names_kept(path), *(stage.name for stage in plan)))
+        for name in reversed(names):  # the last first: what an interruption spares is a plan's beginning
+            _forget(path.parent / name)
     write_text(path, text)
+
+
+def _names_kept(path: Path) -> list[str]:
+    """Names of the stages of the plan that is kept at ``path``; none where there is none.
+
+    Raises:
+        ConfigError: it is no plan that ``_claim`` wrote, so nothing tells what may be removed.
+    """
+    if not path.is_file():
+        return []
+    try:
+        names = [str(stage["name"]) for stage in json.loads(path.read_text())]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigError(
+            f"{path}: damaged; choose another folder, or remove what lies in this one"
+        ) from error
+    if not all(map(str.isidentifier, names)):  # else a name could lead out of the folder
+        raise ConfigError(f"{path}: has a stage without a proper name; choose another folder")
+    return names
+
+
+def _forget(folder: Path) -> None:
+    """Remove what a stage of any verb leaves in its folder, and the state that it would go on from."""
+    try:
+        for file in {CHECKPOINT, *_RESULTS.values()}:
+            (folder / file).unlink(missing_ok=True)
+        forget_opinions(folder)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot remove what an earlier run left ({error.strerror})") from error

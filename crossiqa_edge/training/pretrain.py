@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from crossiqa_edge.data.datasets.bsds500 import in_test_part
 from crossiqa_edge.data.datasets.population import photographs
 from crossiqa_edge.data.degradations import LEVELS, every
 from crossiqa_edge.imaging.sampling import Frame
-from crossiqa_edge.model.checkpoint import save_model
+from crossiqa_edge.model.checkpoint import save_model, weights_sha256
 from crossiqa_edge.model.initialise import initialise_encoder
 from crossiqa_edge.model.quality import QualityModel
 from crossiqa_edge.model.reconstruction import CrossReconstruction
@@ -89,6 +90,11 @@ def pretrain(
 
     Returns:
         Path of the pre-trained weights: a model with an untrained head.
+
+    Raises:
+        DatasetError: no such folder, or not a picture in it.
+        ConfigError: ``out`` holds the state of another recipe, or one that was begun from other weights or
+            on other photographs.
     """
     directory = prepare_run(out, restart=restart)
     paths = photographs(photos)
@@ -105,6 +111,10 @@ def pretrain(
     module = build_module(recipe, card)
     if init_from is not None:
         initialise_encoder(module.quality.encoder, init_from)
+    facts = {
+        "start weights": "random" if init_from is None else _identity(module.quality.encoder),
+        "photographs": _digest(paths, Path(photos)),
+    }
     grids = Grids(pictures, recipe)
     shown = torch.stack([grids[recipe.batch * recipe.steps + i][0] for i in range(4)])
 
@@ -113,12 +123,22 @@ def pretrain(
         write_sheet(average, shown.to(world.device), directory / f"reconstruction-{step:06d}.png")
         return {}
 
-    task = Task(module, build_optimiser(module, recipe), grids, report, views_per_item=4)
+    task = Task(module, build_optimiser(module, recipe), grids, report, views_per_item=4, facts=facts)
     average = train(task, recipe, directory, world, workers=workers, observer=observer)
     assert isinstance(average, CrossReconstruction)
     if world.leads:
         save_model(average.quality.cpu(), card, directory / ENCODER)
     return directory / ENCODER
+
+
+def _identity(encoder: nn.Module) -> str:
+    return weights_sha256(encoder.state_dict())[:12]
+
+
+def _digest(paths: Sequence[Path], root: Path) -> str:
+    """Of names and sizes, not of pixels. Where the folder lies is no part: it may move."""
+    rows = (f"{path.relative_to(root).as_posix()}\t{path.stat().st_size}\n" for path in paths)
+    return hashlib.sha256("".join(rows).encode()).hexdigest()[:12]
 
 
 def build_module(recipe: PretrainRecipe, card: ModelCard) -> CrossReconstruction:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from crossiqa_edge.errors import ConfigError
+from crossiqa_edge.training.views import TILE
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable
@@ -133,6 +134,7 @@ class FinetuneRecipe(Recipe):
     """Regression to human opinion.
 
     Attributes:
+        view_size: as every recipe's; a multiple of ``TILE`` where any view is made of fragments.
         sources: the mix.
         variants: pictures a draw; they share their content where the source can arrange it.
         rank_weight: weight of the pairwise rank loss beside the regression.
@@ -147,6 +149,7 @@ class FinetuneRecipe(Recipe):
             whole: in a small part that is smooth by nature nothing tells whether it is blurred.
     """
 
+    view_size: int = 128
     sources: tuple[Source, ...] = ()
     variants: int = 4
     rank_weight: float = 0.5
@@ -162,6 +165,17 @@ class FinetuneRecipe(Recipe):
         super().__post_init__()
         if not self.sources:
             raise ConfigError(f"recipe {self.name}: at least one [[sources]] is needed")
+        if self.view_size % TILE and self._has_fragments:
+            lower = self.view_size // TILE * TILE
+            near = f"{lower} or {lower + TILE}" if lower else f"{TILE}"
+            raise ConfigError(
+                f"recipe {self.name}: view_size {self.view_size} cannot be filled with fragments of {TILE} "
+                f"pixels; use {near}"
+            )
+
+    @property
+    def _has_fragments(self) -> bool:
+        return self.fragment_share > 0.0 or any(source.data == "part-order" for source in self.sources)
 
 
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +24,22 @@ def save_state(
     directory: str | os.PathLike[str],
     step: int,
     recipe: Recipe,
+    facts: Mapping[str, str],
     module: nn.Module,
     average: nn.Module,
     optimiser: torch.optim.Optimizer,
 ) -> None:
-    """Write parameters, their average and the optimiser's moments after ``step`` steps, atomically."""
+    """Write parameters, their average and the optimiser's moments after ``step`` steps, atomically.
+
+    ``facts`` are what the run was begun with beside its recipe; ``restore_state`` compares them.
+    """
     tensors = {
         **{f"module/{name}": tensor for name, tensor in module.state_dict().items()},
         **{f"average/{name}": tensor for name, tensor in average.state_dict().items()},
         **_optimiser_tensors(optimiser),
     }
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    metadata = {"step": str(step), "recipe": json.dumps(recipe.to_dict())}
+    metadata = {"step": str(step), "recipe": json.dumps(recipe.to_dict()), "facts": json.dumps(dict(facts))}
     with atomic_write(Path(directory) / CHECKPOINT) as stream:
         stream.write(save(tensors, metadata=metadata))
 
@@ -42,6 +47,7 @@ def save_state(
 def restore_state(
     directory: str | os.PathLike[str],
     recipe: Recipe,
+    facts: Mapping[str, str],
     module: nn.Module,
     average: nn.Module,
     optimiser: torch.optim.Optimizer,
@@ -49,7 +55,8 @@ def restore_state(
     """Load the state in ``directory`` if there is one; returns the number of steps already done.
 
     Raises:
-        ConfigError: the state belongs to another recipe.
+        ConfigError: the state belongs to another recipe, or was begun with other ``facts``, or does not tell
+            with which, as those of earlier versions do not: nothing says that they may go on here.
     """
     path = Path(directory) / CHECKPOINT
     if not path.exists():
@@ -59,10 +66,30 @@ def restore_state(
         raise ConfigError(
             f"{path}: belongs to another recipe; give another --out, or --restart to begin again"
         )
+    _check_facts(path, metadata, facts)
     module.load_state_dict(_under(tensors, "module/"))
     average.load_state_dict(_under(tensors, "average/"))
     _restore_optimiser(optimiser, _under(tensors, "optimiser/"))
     return int(metadata["step"])
+
+
+def _check_facts(path: Path, metadata: Mapping[str, str], facts: Mapping[str, str]) -> None:
+    if "facts" not in metadata:
+        raise ConfigError(
+            f"{path}: does not tell what it was begun with, an earlier version wrote it; "
+            "give another --out, or --restart to begin again"
+        )
+    before = json.loads(metadata["facts"])
+    names = dict.fromkeys((*before, *facts))
+    others = [
+        f"{name} {before.get(name, 'none')} (now {facts.get(name, 'none')})"
+        for name in names
+        if before.get(name) != facts.get(name)
+    ]
+    if others:
+        raise ConfigError(
+            f"{path}: was begun with {', '.join(others)}; give another --out, or --restart to begin again"
+        )
 
 
 def _optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ They are a guess of people's opinions: a set to train on, never one to measure w
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import os
 import sys
@@ -24,13 +25,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from rich.progress import track
 
 from crossiqa_edge.atomic import atomic_write, write_text
 from crossiqa_edge.data.datasets.base import QualitySet
 from crossiqa_edge.data.datasets.population import photographs
 from crossiqa_edge.data.degradations import get
-from crossiqa_edge.errors import ConfigError, MissingDependencyError
+from crossiqa_edge.errors import ConfigError, MissingDependencyError, OutputError
 from crossiqa_edge.imaging.decode import decode
 from crossiqa_edge.imaging.sampling import Frame
 from crossiqa_edge.training.linear_probe import LinearProbe, fit_probe
@@ -38,8 +40,11 @@ from crossiqa_edge.training.loop import prepare_run
 from crossiqa_edge.training.metrics import srcc
 from crossiqa_edge.training.mix import split_source
 from crossiqa_edge.training.recipe import FinetuneRecipe
+from crossiqa_edge.version import __version__
 
 OPINIONS = "labels.csv"
+# Names of a picture's notes: what it comes from, and what the teacher thought of it.
+_ORIGIN, _OPINION = "crossiqa origin", "crossiqa opinion"
 LARGEST_SIDE = 384
 _SMALLEST_SIDE = 260
 _SCALED_SHARE = 0.6
@@ -80,6 +85,11 @@ class Teacher:
     def __call__(self, frame: Frame) -> float:
         """The opinion of one picture; a little beyond 0..1 is possible."""
         return float(self.probe(self.features(frame)[None])[0])
+
+    @property
+    def identity(self) -> str:
+        """Tells teachers of one frozen network apart: a hash of what their regression has learnt."""
+        return hashlib.sha256(np.append(self.probe.weights, self.probe.offset).tobytes()).hexdigest()
 
 
 def fit_teacher(training: QualitySet, held_out: QualitySet) -> tuple[Teacher, float]:
@@ -176,24 +186,75 @@ def training_pictures(
 
 
 def write_opinions(
-    teacher: Callable[[Frame], float], loaders: Sequence[Loader], out: str | os.PathLike[str], seed: int = 0
+    teacher: Teacher, loaders: Sequence[Loader], out: str | os.PathLike[str], seed: int = 0
 ) -> Path:
     """Vary what ``loaders`` give, have it judged, and leave a labelled folder; returns its table.
 
-    Pictures are PNG, ``labels.csv`` has the columns file and mos (0..100). The table comes last, so a broken
-    run leaves no set that looks whole; the same call makes the same pictures and opinions again.
+    Pictures are PNG, ``labels.csv`` has the columns file and mos (0..100). The table comes last, and an older
+    one is removed first, so a broken run leaves no set that looks whole. The same call makes the same
+    pictures and opinions again, and goes on where it stopped: each picture is written whole, with its opinion
+    and what both come from in its text; one that would come out the same is neither made nor judged again.
 
     Raises:
         OutputError: the folder cannot be written.
     """
     directory = prepare_run(out, restart=False)
+    _remove(directory / OPINIONS)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("file", "mos"))
     for index, load in enumerate(track(loaders, "asking the teacher")):
-        picture = variation(np.array(load()), np.random.default_rng([seed, index]))
-        with atomic_write(directory / f"{index:05d}.png") as stream:
-            Image.fromarray(picture).save(stream, "PNG", compress_level=1)
-        table.writerow((f"{index:05d}.png", f"{100.0 * min(max(teacher(picture), 0.0), 1.0):.2f}"))
+        path = directory / f"{index:05d}.png"
+        table.writerow((path.name, _opinion(teacher, np.array(load()), path, [seed, index])))
     write_text(directory / OPINIONS, text.getvalue())
     return directory / OPINIONS
+
+
+def forget_opinions(directory: Path) -> None:
+    """Remove the table that ``write_opinions`` left in a folder, and its pictures.
+
+    Raises:
+        OSError: one of them cannot be removed.
+    """
+    (directory / OPINIONS).unlink(missing_ok=True)
+    for path in directory.glob(f"{'[0-9]' * 5}*.png"):
+        if path.stem.isdecimal():
+            path.unlink()
+
+
+def _opinion(teacher: Teacher, picture: Frame, path: Path, seed: Sequence[int]) -> str:
+    """The teacher's opinion of a variation of ``picture``, which lies at ``path`` afterwards."""
+    origin = _origin(teacher, picture, seed)
+    if opinion := _kept(path, origin):
+        return opinion
+    picture = variation(picture, np.random.default_rng(seed))
+    opinion = f"{100.0 * min(max(teacher(picture), 0.0), 1.0):.2f}"
+    notes = PngInfo()
+    notes.add_text(_ORIGIN, origin)
+    notes.add_text(_OPINION, opinion)
+    with atomic_write(path) as stream:
+        Image.fromarray(picture).save(stream, "PNG", compress_level=1, pnginfo=notes)
+    return opinion
+
+
+def _origin(teacher: Teacher, picture: Frame, seed: Sequence[int]) -> str:
+    """A hash of all that decides a variation and the opinion of it."""
+    told = f"{__version__} {teacher.identity} {list(seed)} {picture.shape}"
+    return hashlib.sha256(told.encode() + picture.tobytes()).hexdigest()
+
+
+def _kept(path: Path, origin: str) -> str | None:
+    """The opinion in the picture at ``path``, None where there is no picture that comes from ``origin``."""
+    try:
+        with Image.open(path) as picture:
+            notes = picture.info
+    except (OSError, ValueError):  # none there, or no picture
+        return None
+    return str(notes[_OPINION]) if notes.get(_ORIGIN) == origin and _OPINION in notes else None
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot remove this ({error.strerror}); choose another folder") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.imaging.sampling import ALIGNMENT, Frame, reflect_to
 
 # The sampler meets block codecs at one phase of their grid, so most training views do too; the others
@@ -49,8 +50,14 @@ def window(picture: Frame, generator: np.random.Generator, size: int) -> Frame:
 
 
 def fragments(picture: Frame, generator: np.random.Generator, size: int) -> Frame:
-    """One tile from a random place of each cell of a grid, laid side by side."""
-    cells = size // TILE
+    """One tile from a random place of each cell of a grid, laid side by side.
+
+    Raises:
+        ConfigError: tiles do not fill a view of ``size``.
+    """
+    cells, rest = divmod(size, TILE)
+    if rest:
+        raise ConfigError(f"a view of {size} pixels cannot be filled with tiles; use a multiple of {TILE}")
     bands = [np.linspace(0, side - TILE, cells + 1) for side in picture.shape[:2]]
     view = np.empty((size, size, 3), np.uint8)
     for i in range(cells):

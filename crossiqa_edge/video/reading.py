@@ -68,6 +68,7 @@ class Reading:
         """
         self._kind = address.kind
         self._until = 0.0
+        self._read_to = 0  # bytes into the file, at the end of the packets read so far
         self._suspects: set[int] = set()  # time stamps of packets that arrived damaged
         opened = open_container(
             address, hardware=hardware, timeout=timeout, threads=threads, low_delay=address.kind != FILE
@@ -107,9 +108,11 @@ class Reading:
 
     def shortfall(self) -> str | None:
         """After the last frame of a file: why it is taken to be cut off; None if it is whole."""
-        in_packets = self._container.format.name == "mpegts" and self._kind == FILE
-        if in_packets and self._container.size % _TS_PACKET:
+        form = self._container.format.name if self._kind == FILE else ""
+        if form == "mpegts" and self._container.size % _TS_PACKET:
             return "ends inside a transport stream packet"
+        if form == "yuv4mpegpipe" and self._read_to < self._container.size:  # half a picture is no packet
+            return "ends inside a picture"
         announced = self._announced() if self.indexed else None
         if announced is None:
             return None
@@ -186,6 +189,7 @@ class Reading:
         try:
             for packet in self._container.demux(self._stream):
                 if packet.size:
+                    self._read_to = max(self._read_to, (packet.pos or 0) + packet.size)
                     yield packet
         except (FFmpegError, OSError) as error:
             broken = said(error)  # the error itself may name a URL with its password

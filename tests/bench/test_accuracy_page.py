@@ -135,6 +135,11 @@ def test_the_reasons_are_of_the_models_that_are_shipped():
         assert Artefact.open(locate(name)).card.identity in words, "run bench.accuracy_reasons anew"
 
 
+def test_the_cases_of_own_pictures_are_of_the_nano_that_is_shipped():
+    words = (ROOT / "docs" / "training.md").read_text()
+    assert f"Two cases, with {Artefact.open(locate('nano')).card.identity};" in words
+
+
 def test_the_committed_page_is_what_the_committed_figures_say(monkeypatch):
     monkeypatch.chdir(ROOT)
     committed = (ROOT / "docs" / "accuracy.md").read_text()

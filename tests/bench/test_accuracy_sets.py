@@ -1,4 +1,6 @@
-"""What is judged is what fine-tuning held out: held to the packaged recipes themselves."""
+"""What is judged is what fine-tuning held out: held to the packaged recipes and plans themselves."""
+
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -6,18 +8,25 @@ from PIL import Image
 pytest.importorskip("timm", reason="the recipes' mix needs the train extra")
 
 from crossiqa_edge.bench import accuracy_sets
+from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.imaging.testpattern import photo_like
+from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.training.mix import split_source
+from crossiqa_edge.training.plan import load_plan, packaged_plans
 from crossiqa_edge.training.recipe import FinetuneRecipe, load_recipe, packaged_recipes
+from crossiqa_edge.weights import find
 
 TEST_PART = ("b100007", "b100039", "b100099", "b10081")  # of BSDS500
-RECIPES = [name for name in packaged_recipes() if "pretrain" not in name]
+RECIPES = [
+    *(load_recipe(FinetuneRecipe, name) for name in packaged_recipes() if "pretrain" not in name),
+    *(stage.recipe for name in packaged_plans() for stage in load_plan(name)),
+]
+FINETUNING = [recipe for recipe in RECIPES if isinstance(recipe, FinetuneRecipe)]
 
 
 def held_out(data, root):
-    """References that packaged recipes hold out of a set, recipe by recipe."""
-    for name in RECIPES:
-        recipe = load_recipe(FinetuneRecipe, name)
+    """References that packaged recipes and plans hold out of a set, recipe by recipe."""
+    for recipe in FINETUNING:
         for source in recipe.sources:
             if source.data == data and source.place in ("", source.data):
                 _, held = split_source(source, root, recipe)
@@ -73,8 +82,23 @@ def test_authentic_pictures_are_those_that_every_recipe_holds_out(tmp_path):
 def test_recipes_agree_on_the_references_of_tid2013():
     named = {
         source.hold_out_references
-        for name in RECIPES
-        for source in load_recipe(FinetuneRecipe, name).sources
+        for recipe in FINETUNING
+        for source in recipe.sources
         if source.data == "tid-kodak"
     }
     assert named == {("kodim13", "kodim14", "kodim15", "kodim16")}
+
+
+@pytest.mark.parametrize("data", ["tid-population", "video-order", "part-order"])
+def test_the_same_photographs_are_held_out_whatever_is_made_of_them(photos, data):
+    expected = {frozenset(kept) for kept in held_out("population", photos)}
+    assert {frozenset(kept) for kept in held_out(data, photos)} == expected
+    assert len(expected) == 1
+
+
+def test_a_model_of_another_seed_is_not_judged():
+    card = Artefact.open(find("nano")).card
+    accuracy_sets.check_hold_out(card)
+    other = replace(card, recipe={**card.recipe, "more": {**card.recipe["nano-small"], "seed": 1}})
+    with pytest.raises(ConfigError, match="seed 1 held other pictures out"):
+        accuracy_sets.check_hold_out(other)

@@ -201,3 +201,41 @@ def test_wrong_usage_is_one_line(
 def test_an_unknown_model_is_one_line(crossiqa: Crossiqa, pictures: Path) -> None:
     done = crossiqa("evaluate", "no-such-model", "--data", spec(pictures))
     assert done.code == 2 and "no-such-model" in done.err and len(done.complaints) == 1
+
+
+@pytest.fixture
+def learnt(make_onnx: Callable[..., Path]) -> Path:
+    """A model that, by its card, learnt from three of the five contents."""
+    source = {"data": "folder", "hold_out_references": ["c4", "c5"]}
+    recipe = {"tuned": {"seed": 0, "bsds_test_apart": False, "sources": [source]}}
+    return make_onnx(recipe=recipe, training_data=("pictures, 3 references",))
+
+
+def test_what_was_held_out_is_measured_alone(crossiqa: Crossiqa, learnt: Path, pictures: Path) -> None:
+    done = crossiqa("evaluate", learnt, "--data", spec(pictures), "--held-out", "--json", "--splits", 1)
+    (found,) = json.loads(done.out)["evaluations"]
+    assert (done.code, done.err) == (0, "")
+    assert found["overall"]["n"] == 10
+
+
+def test_a_set_that_was_learnt_from_is_named(crossiqa: Crossiqa, learnt: Path, pictures: Path) -> None:
+    done = crossiqa("evaluate", learnt, "--data", spec(pictures), "--json", "--splits", 1)
+    assert done.code == 0
+    assert "learnt from most of it; --held-out measures on the rest" in done.err
+    of_the_held_out = crossiqa("evaluate", learnt, "--data", spec(pictures, ":4-5"), "--json", "--splits", 1)
+    assert (of_the_held_out.code, of_the_held_out.err) == (0, "")
+
+
+def test_nothing_is_held_out_of_another_set(crossiqa: Crossiqa, learnt: Path, tmp_path: Path) -> None:
+    other = make_set(tmp_path / "pictures", contents=6)
+    done = crossiqa("evaluate", learnt, "--data", spec(other), "--json", "--splits", 1)
+    assert (done.code, done.err) == (0, "")
+    refused = crossiqa("evaluate", learnt, "--data", spec(other), "--held-out")
+    assert refused.code == 2
+    assert "did not learn from it; leave out --held-out" in refused.err
+
+
+def test_a_probe_holds_out_by_itself(crossiqa: Crossiqa, learnt: Path, pictures: Path) -> None:
+    done = crossiqa("evaluate", learnt, "--data", spec(pictures), "--held-out", "--linear-probe")
+    assert done.code == 2
+    assert "leave one out" in done.err

@@ -13,6 +13,7 @@ import torch
 from own_pictures import make_pictures, write_table, write_weights
 
 from crossiqa_edge.model.checkpoint import load
+from crossiqa_edge.weights import find
 
 Crossiqa = Callable[..., Any]
 
@@ -95,6 +96,17 @@ def test_wrong_usage_says_what_to_do(
     assert (done.code, done.out) == (2, "")
     assert message in done.err and "Traceback" not in done.err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_shipped_model_stays_as_it_is(crossiqa: Crossiqa, table: Path, tmp_path: Path) -> None:
+    shipped = find("nano").with_suffix(".safetensors")
+    before = shipped.read_bytes()
+    done = crossiqa("train", "reference", "nano", table.parent, "--name", "mine")
+    assert done.code == 2 and "--out" in done.err
+    copy = tmp_path / "mine.safetensors"
+    assert crossiqa("train", "reference", "nano", table.parent, "--name", "mine", "--out", copy).code == 0
+    assert load(copy)[1].reference_set == "mine"
+    assert shipped.read_bytes() == before
 
 
 def test_a_few_pictures_are_no_reference_set(crossiqa: Crossiqa, weights: Path, tmp_path: Path) -> None:

@@ -65,6 +65,22 @@ def test_auto_is_told_how_much_lies_ahead(
     assert told == [work, work]
 
 
+@pytest.mark.parametrize(
+    "words", [("watch", "testpattern:"), ("score", "testpattern:"), ("serve", "--port", "0")]
+)
+def test_windows_are_limited_before_they_fill_the_memory(
+    crossiqa: Crossiqa, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    def load(*_: Any, **options: Any) -> Scorer:
+        raise ConfigError(f"loaded with {options['crops']}")
+
+    monkeypatch.setattr(Scorer, "load", load)
+    assert "loaded with 64" in crossiqa(*words, "--crops", 64).err
+    done = crossiqa(*words, "--crops", 65)
+    assert (done.code, done.out, "loaded" in done.err) == (2, "", False)
+    assert "--crops" in done.err and "64" in done.err
+
+
 def test_a_pipe_gets_a_line_a_frame_and_what_they_come_to(watched: Crossiqa, clip: Path) -> None:
     done = watched(clip)
     *frames, end = [json.loads(line) for line in done.out.splitlines()]

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from crossiqa_edge.errors import BackendError
 from crossiqa_edge.imaging.testpattern import photo_like
 from crossiqa_edge.report.heatmap import draw_heatmap, reach_of, write_heatmap_movie, write_heatmap_picture
-from crossiqa_edge.report.movie import Movie
+from crossiqa_edge.report.movie import LONGEST_SIDE, Movie
 from crossiqa_edge.report.overlay import write_overlay
 from crossiqa_edge.video.frames import COMPLETE, SourceEnd
 from crossiqa_edge.video.quality_map import QualityMap
@@ -83,6 +84,70 @@ def test_only_the_scored_part_is_copied(clip: Path, tmp_path: Path) -> None:
     path = tmp_path / "part.mp4"
     write_overlay(report(5, 14, stride=4), str(clip), path)  # frames 5, 9 and 13
     assert shown(path)[0] == pytest.approx([place / 25 for place in range(9)])
+
+
+def overlay_of_a_thin_clip(width: int, folder: Path) -> Path:
+    """An overlay of a clip 34 pixels high, of two frames."""
+    thin, path = folder / "thin.mp4", folder / "overlay.mp4"
+    recorder = Recorder()
+    with thin.open("wb") as stream, Movie(stream, 25) as movie:
+        for place in range(2):
+            movie.write(np.full((34, width, 3), 90 + place, np.uint8), place / 25)
+            recorder.add(FrameScore(place, place / 25, 50.0))
+    facts = {"height": 34, "width": width, "fps": 25.0}
+    found = recorder.report("thin.mp4", facts, model="m", backend="b", end=SourceEnd(COMPLETE, ""))
+    write_overlay(found, str(thin), path)
+    return path
+
+
+@pytest.mark.parametrize(("width", "times"), [(2000, 8), (9000, 1), (LONGEST_SIDE, 1)])
+def test_no_overlay_is_enlarged_beyond_what_can_be_written(tmp_path: Path, width: int, times: int) -> None:
+    times_shown, pictures = shown(overlay_of_a_thin_clip(width, tmp_path))
+    assert len(times_shown) == 2 and pictures[0].shape == (34 * times, width * times, 3)
+
+
+@pytest.mark.parametrize("shape", [(64, LONGEST_SIDE + 2, 3), (LONGEST_SIDE + 1, 64, 3)])
+def test_pictures_too_large_for_the_encoder_are_told(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path = tmp_path / "large.mp4"
+    with (
+        pytest.raises(BackendError, match=rf"{LONGEST_SIDE + 2}.*no side may be beyond {LONGEST_SIDE}"),
+        path.open("wb") as stream,
+        Movie(stream, 25) as movie,
+    ):
+        movie.write(np.zeros(shape, np.uint8), 0.0)
+
+
+@pytest.mark.parametrize("step", ["write", "leave"])
+def test_other_refusals_of_the_encoder_are_told(tmp_path: Path, step: str) -> None:
+    class Refusing:
+        width, height = 64, 64
+
+        def encode(self, frame: Any) -> list[Any]:
+            if (frame is None) == (step == "leave"):
+                raise av.error.ExternalError(1, "refused")
+            return []
+
+    path = tmp_path / "m.mp4"
+    with (
+        pytest.raises(BackendError, match=r"64 x 64 pixels \(refused\); use a smaller clip"),
+        path.open("wb") as stream,
+        Movie(stream, 25) as movie,
+    ):
+        movie._video = Refusing()
+        movie.write(photo_like(0, 64, 64), 0.0)
+
+
+def test_a_full_disk_is_no_refusal_of_the_encoder(tmp_path: Path) -> None:
+    class Full:
+        width, height = 64, 64
+
+        def encode(self, frame: Any) -> None:
+            raise av.error.OSError(28, "No space left on device")
+
+    with (tmp_path / "m.mp4").open("wb") as stream, pytest.raises(OSError, match="No space left"):  # noqa: SIM117
+        with Movie(stream, 25) as movie:
+            movie._video = Full()
+            movie.write(photo_like(0, 64, 64), 0.0)
 
 
 def a_map(left: float, right: float, size: tuple[int, int] = (HEIGHT, WIDTH)) -> QualityMap:

@@ -1,6 +1,9 @@
 """Fine-tuning: the losses, and a whole run on a labelled folder made here."""
 
 import csv
+import os
+import shutil
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -245,3 +248,88 @@ def test_fragments_are_spread_over_as_much_of_a_photograph_as_the_recipe_says(tm
     assert width(0) < 128  # twice the view
     assert 128 < width(192) < 192
     assert width(10_000) > 192  # the whole photograph
+
+
+def stop_after(step):
+    def observe(done, losses):
+        if done == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return observe
+
+
+@pytest.fixture
+def begun(recipe, labelled, tmp_path, alone):
+    """Starts a run in a folder, stops it after two steps, and gives what goes on there."""
+
+    def go_on(weights=None, roots=None, **options):
+        roots = roots or {"folder": labelled}
+        return finetune(recipe(), weights, roots, tmp_path / "run", alone, workers=0, **options)
+
+    def begin(weights=None, **options):
+        with pytest.raises(KeyboardInterrupt):
+            go_on(weights, observer=stop_after(2), **options)
+        return go_on
+
+    return begin
+
+
+@pytest.fixture
+def other_weights(recipe, labelled, tmp_path, alone):
+    start = recipe(seed=5, steps=1)
+    return finetune(start, None, {"folder": labelled}, tmp_path / "other", alone, workers=0)
+
+
+def test_the_same_call_resumes_to_equal_weights(
+    begun, recipe, labelled, other_weights, tmp_path, alone, recorded
+):
+    go_on = begun(other_weights)
+    resumed = go_on(other_weights, observer=recorded)
+    assert sorted(recorded) == [3, 4]
+    whole = finetune(
+        recipe(), other_weights, {"folder": labelled}, tmp_path / "whole", alone, name="micro", workers=0
+    )
+    assert load(resumed)[1].weights_sha256 == load(whole)[1].weights_sha256
+
+
+def test_the_same_pictures_elsewhere_go_on(begun, labelled, tmp_path):
+    moved = shutil.copytree(labelled, tmp_path / "labelled")
+    assert begun()(roots={"folder": moved}).is_file()
+
+
+def test_a_start_from_other_weights_is_refused_and_restart_begins_again(begun, other_weights):
+    go_on = begun()
+    _, card = load(other_weights)
+    with pytest.raises(ConfigError, match=rf"start weights random \(now {card.identity}\).*--restart"):
+        go_on(other_weights)
+    with pytest.raises(ConfigError, match="start weights random"):
+        go_on(load(other_weights))  # a network with its card is known by its weights, too
+    assert go_on(other_weights, restart=True).is_file()
+
+
+def test_a_linear_probe_and_none_do_not_go_on_from_each_other(begun):
+    with pytest.raises(ConfigError, match=r"linear probe no \(now yes\)"):
+        begun()(linear_probe=True)
+
+
+@pytest.mark.parametrize("change", ["a picture less", "another opinion"])
+def test_other_training_data_is_refused(begun, labelled, tmp_path, change):
+    changed = shutil.copytree(labelled, tmp_path / "labelled")
+    header, *rows = (changed / "labels.csv").read_text().splitlines()
+    less = change == "a picture less"
+    rows = rows[:-1] if less else [row.replace(",50.0", ",51.0") for row in rows]
+    (changed / "labels.csv").write_text("\n".join([header, *rows]) + "\n")
+    with pytest.raises(ConfigError, match=r"begun with training data of source 1 \(folder\) \w+ \(now"):
+        begun()(roots={"folder": changed})
+
+
+def test_what_the_process_did_before_does_not_matter(recipe, photos, other_weights, tmp_path, alone):
+    """A plan that goes on in another process makes what it would have made in one."""
+    settings = recipe(sources=(Source("population", hold_out=0.25),), steps=2)
+    made = []
+    for before in (1, 2):
+        torch.manual_seed(before)
+        out = tmp_path / f"after-{before}"
+        path = finetune(settings, other_weights, {"population": photos}, out, alone, workers=0)
+        made.append(load(path)[1].weights_sha256)
+    assert made[0] == made[1]

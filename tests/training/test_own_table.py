@@ -75,6 +75,39 @@ def test_copies_are_one_content_and_so_are_those_of_one_reference(folder: Path) 
     assert {sample.reference for sample in read_own_table(named).quality_set.samples} == {"scene a"}
 
 
+def test_copies_and_references_together_join_contents(folder: Path) -> None:
+    """What shares bytes with a picture of one scene and is of another scene makes the two one content."""
+    for copy in ("copy.png", "twin.png"):
+        shutil.copy(folder / "0.png", folder / copy)
+    rows = [
+        ("0.png", 1.5, "a"), ("1.png", 4.5, "a"), ("copy.png", 1.0, "b"), ("2.png", 3.0, "b"),
+        ("twin.png", 2.0, ""), ("3.png", 2.5, "c"),
+    ]  # fmt: skip
+    owned = read_own_table(write_table(folder / "t.csv", rows, "file,mos,reference"))
+    contents = {sample.key: sample.reference for sample in owned.quality_set.samples}
+    assert len({contents[name] for name in ("0.png", "1.png", "copy.png", "2.png", "twin.png")}) == 1
+    assert contents["3.png"] == "c" != contents["0.png"]
+
+
+def test_contents_join_through_any_number_of_pictures(folder: Path) -> None:
+    """Two chains that only their last link makes one, whatever the order of the rows."""
+    for index in range(4):
+        shutil.copy(folder / f"{index}.png", folder / f"copy{index}.png")
+    links = [("0.png", "a"), ("copy0.png", "b"), ("1.png", "b"), ("copy1.png", "c"), ("2.png", "c"),
+             ("copy2.png", "d"), ("3.png", "d"), ("copy3.png", "e")]  # fmt: skip
+    for order in (links, links[::-1], links[::2] + links[1::2]):
+        rows = [(name, 1 + index / 2, scene) for index, (name, scene) in enumerate(order)]
+        owned = read_own_table(write_table(folder / "t.csv", rows, "file,mos,scene"))
+        assert len({sample.reference for sample in owned.quality_set.samples}) == 1
+
+
+def test_every_row_of_a_picture_tells_its_references(folder: Path) -> None:
+    rows = [("0.png", 1.5, "a"), ("0.png", 2.0, ""), ("0.png", 2.5, "b"), ("1.png", 4.0, " a"),
+            ("2.png", 3.0, "b"), ("3.png", 3.5, "")]  # fmt: skip
+    owned = read_own_table(write_table(folder / "t.csv", rows, "file,mos,content"))
+    assert [sample.reference for sample in owned.quality_set.samples] == ["a", "a", "a", "3.png"]
+
+
 def test_absent_pictures_are_told_and_passed_over(folder: Path) -> None:
     owned = read_own_table(write_table(folder / "t.csv", [*ROWS, ("gone.png", 3.0)]))
     assert len(owned.quality_set) == 4

@@ -154,3 +154,51 @@ def test_packaged_plans_are_sound(name):
 def test_an_unknown_plan_lists_the_packaged_ones():
     with pytest.raises(ConfigError, match="packaged ones are nano"):
         load_plan("no-such-plan")
+
+
+def interrupted(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_restart_hands_out_nothing_of_the_plan_before(
+    plan_file, roots, tmp_path, alone, monkeypatch
+):
+    out = tmp_path / "run"
+    run_plan(load_plan(plan_file()), roots, out, alone, workers=0)
+    changed = load_plan(plan_file(), {"seed": 1})
+    with monkeypatch.context() as patched:
+        patched.setattr("crossiqa_edge.training.plan.pretrain", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_plan(changed, roots, out, alone, workers=0, restart=True)
+    left = [file.name for pattern in ("*.safetensors", "labels.csv", "0*.png") for file in out.rglob(pattern)]
+    assert left == []
+    path = run_plan(changed, roots, out, alone, workers=0)
+    fresh = run_plan(changed, roots, tmp_path / "fresh", alone, workers=0)
+    _, card = load(path)
+    assert {card.recipe[name]["seed"] for name in ("pretrain", "small-first", "small-second")} == {1}
+    assert path.read_bytes() == fresh.read_bytes()
+    table = "opinions/labels.csv"
+    assert (out / table).read_text() == (tmp_path / "fresh" / table).read_text()
+
+
+def test_a_restart_takes_no_result_of_another_verb(plan_file, roots, tmp_path, alone):
+    """An older plan has fine-tuned under the name of what is a pre-training now: the latter counts."""
+    source = '[[sources]]\ndata = "population"\nhold_out = 0.3\n'
+    settings = SMALL[: SMALL.index("[[sources]]")] + source
+    stage = '[[stages]]\nname = "first"\nverb = "{}"\n'
+    second = '[[stages]]\nname = "second"\nverb = "finetune"\nfrom = "first"\n'
+    before = load_plan(plan_file(settings + stage.format("finetune")))
+    after = load_plan(plan_file(settings + stage.format("pretrain") + second))
+    run_plan(before, roots, tmp_path / "run", alone, workers=0)
+    path = run_plan(after, roots, tmp_path / "run", alone, workers=0, restart=True)
+    assert list(load(path)[1].recipe) == ["pretrain", "small-second"]
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"), [("{", "damaged"), ("[1]", "damaged"), ('[{"name": "../x"}]', "proper name")]
+)
+def test_a_restart_removes_nothing_by_a_plan_it_cannot_read(plan_file, roots, tmp_path, alone, kept, told):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "plan.json").write_text(kept)
+    with pytest.raises(ConfigError, match=told):
+        run_plan(load_plan(plan_file()), roots, tmp_path / "run", alone, workers=0, restart=True)

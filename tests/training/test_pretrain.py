@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,16 +11,18 @@ import sys
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 
 from crossiqa_edge.card import ModelCard
 from crossiqa_edge.data.degradations import get
 from crossiqa_edge.errors import ConfigError, DatasetError
 from crossiqa_edge.imaging.testpattern import photo_like
-from crossiqa_edge.model.checkpoint import load
+from crossiqa_edge.model.checkpoint import load, read_tensors
 from crossiqa_edge.training.loop import StepSampler
 from crossiqa_edge.training.optimisation import build_optimiser, learning_rate, set_learning_rate
 from crossiqa_edge.training.pictures import PictureCache
 from crossiqa_edge.training.pretrain import Grids, build_module, pretrain
+from crossiqa_edge.training.resume import CHECKPOINT
 
 
 def run(recipe, photos, out, world, **options):
@@ -56,6 +59,39 @@ def test_the_state_of_another_recipe_is_refused_and_restart_forgets_it(micro, ph
     with pytest.raises(ConfigError, match="another recipe"):
         run(micro(seed=1), photos, tmp_path, alone)
     run(micro(seed=1), photos, tmp_path, alone, restart=True)
+
+
+def test_other_photographs_are_refused_and_the_same_elsewhere_are_not(micro, photos, tmp_path, alone):
+    run(micro(), photos, tmp_path / "run", alone)
+    moved = shutil.copytree(photos, tmp_path / "moved")
+    run(micro(), moved, tmp_path / "run", alone)
+    (moved / "0.png").rename(moved / "a.png")
+    with pytest.raises(ConfigError, match=r"begun with photographs \w+ \(now \w+\).*--restart"):
+        run(micro(), moved, tmp_path / "run", alone)
+    run(micro(), moved, tmp_path / "run", alone, restart=True)
+
+
+def test_a_start_from_other_weights_is_refused(micro, photos, tmp_path, alone, monkeypatch):
+    def fill(encoder, path):
+        for parameter in encoder.parameters():
+            torch.nn.init.constant_(parameter, float(path))
+
+    monkeypatch.setattr("crossiqa_edge.training.pretrain.initialise_encoder", fill)
+    run(micro(), photos, tmp_path, alone, init_from="0.1")
+    run(micro(), photos, tmp_path, alone, init_from="0.1")
+    with pytest.raises(ConfigError, match="begun with start weights"):
+        run(micro(), photos, tmp_path, alone, init_from="0.2")
+    with pytest.raises(ConfigError, match=r"start weights \w+ \(now random\)"):
+        run(micro(), photos, tmp_path, alone)
+
+
+def test_a_state_that_does_not_tell_what_it_was_begun_with_is_refused(micro, photos, tmp_path, alone):
+    run(micro(), photos, tmp_path, alone)
+    tensors, metadata = read_tensors(tmp_path / CHECKPOINT)
+    del metadata["facts"]
+    (tmp_path / CHECKPOINT).write_bytes(save(tensors, metadata=metadata))
+    with pytest.raises(ConfigError, match=r"does not tell what it was begun with.*--restart"):
+        run(micro(), photos, tmp_path, alone)
 
 
 def test_a_folder_without_pictures_is_refused(micro, tmp_path, alone):

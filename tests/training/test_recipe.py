@@ -1,9 +1,11 @@
 import pytest
 
 from crossiqa_edge.errors import ConfigError
+from crossiqa_edge.training.plan import load_plan, packaged_plans
 from crossiqa_edge.training.recipe import (
     FinetuneRecipe,
     PretrainRecipe,
+    Source,
     load_recipe,
     packaged_recipes,
 )
@@ -62,3 +64,38 @@ def test_sources_are_checked(recipe_file):
 def test_an_unknown_recipe_lists_the_packaged_ones():
     with pytest.raises(ConfigError, match="nano-pretrain"):
         load_recipe(PretrainRecipe, "no-such-recipe")
+
+
+PARTS = (Source("population"), Source("part-order"))
+
+
+@pytest.mark.parametrize(
+    ("size", "near"), [(16, "32"), (48, "32 or 64"), (112, "96 or 128"), (144, "128 or 160")]
+)
+@pytest.mark.parametrize("changes", [{"fragment_share": 0.5}, {"sources": PARTS}])
+def test_fragments_need_views_of_whole_tiles(size, near, changes):
+    with pytest.raises(ConfigError, match=rf"view_size {size} .*32.*use {near}$"):
+        FinetuneRecipe("x", **{"view_size": size, "sources": PARTS[:1], **changes})
+
+
+def test_views_of_whole_tiles_may_be_fragments_and_windows_of_any_size():
+    for size in (32, 96, 128, 224):
+        assert FinetuneRecipe("x", view_size=size, fragment_share=1.0, sources=PARTS).view_size == size
+    assert FinetuneRecipe("x", view_size=112, sources=PARTS[:1]).view_size == 112
+    assert PretrainRecipe("x").view_size == 112
+
+
+def test_the_view_of_a_fine_tuning_that_says_none_may_be_fragments():
+    assert FinetuneRecipe("x", fragment_share=0.5, sources=PARTS).view_size == 128
+
+
+def test_a_file_of_fragments_that_do_not_fit_is_refused(recipe_file):
+    text = "view_size = 112\nfragment_share = 0.8\n[[sources]]\ndata = 'folder'"
+    with pytest.raises(ConfigError, match="use 96 or 128"):
+        load_recipe(FinetuneRecipe, recipe_file(text))
+    assert load_recipe(FinetuneRecipe, recipe_file(text), {"view_size": 128}).view_size == 128
+
+
+@pytest.mark.parametrize("name", packaged_plans())
+def test_packaged_plans_have_sound_views(name):
+    assert all(stage.recipe.view_size in (96, 128) or stage.verb == "pretrain" for stage in load_plan(name))

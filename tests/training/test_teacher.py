@@ -10,13 +10,14 @@ from PIL import Image
 
 from crossiqa_edge.data.datasets.catalogue import open_set
 from crossiqa_edge.errors import ConfigError, MissingDependencyError
-from crossiqa_edge.training.linear_probe import fit_probe
+from crossiqa_edge.training.linear_probe import LinearProbe, fit_probe
 from crossiqa_edge.training.mix import split_source
 from crossiqa_edge.training.recipe import FinetuneRecipe, Source
 from crossiqa_edge.training.teacher import (
     LARGEST_SIDE,
     Teacher,
     efficientnet_lite0,
+    forget_opinions,
     training_pictures,
     variation,
     write_opinions,
@@ -98,6 +99,88 @@ def test_opinions_become_a_labelled_folder(roots: dict[str, Path], tmp_path: Pat
         assert sample.score == pytest.approx(min(max(teacher(sample.load()), 0.0), 1.0), abs=1e-4)
     again = write_opinions(teacher, loaders[:5], tmp_path / "again")
     assert again.read_text() == table.read_text()
+
+
+class Counting:
+    """Brightness as the one feature; counts the pictures that it sees, and is interrupted at one of them."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.seen, self.stop_at = 0, stop_at
+
+    def __call__(self, frame: np.ndarray) -> np.ndarray:
+        if self.seen == self.stop_at:
+            raise KeyboardInterrupt
+        self.seen += 1
+        return np.array([frame.mean()], np.float32)
+
+
+def counting(features: Counting, weight: float = 1.0 / 255.0) -> Teacher:
+    return Teacher(features, LinearProbe(np.array([weight]), 0.0, 1.0))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(roots: dict[str, Path], tmp_path: Path) -> None:
+    loaders = training_pictures(RECIPE, roots)[2][:6]
+    write_opinions(counting(Counting()), loaders, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        write_opinions(counting(Counting(stop_at=4)), loaders, tmp_path / "parts")
+    assert sorted(contents(tmp_path / "parts")) == [f"0000{index}.png" for index in range(4)]
+    rest = Counting()
+    write_opinions(counting(rest), loaders, tmp_path / "parts")
+    assert rest.seen == 2
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+
+
+def test_nothing_is_kept_of_another_seed_teacher_or_picture(roots: dict[str, Path], tmp_path: Path) -> None:
+    loaders = training_pictures(RECIPE, roots)[2][:3]
+    others = {
+        "seed": (0.002, loaders, 1),
+        "teacher": (0.003, loaders, 0),
+        "picture": (0.002, loaders[::-1], 0),
+    }
+    for name, (weight, given, seed) in others.items():
+        write_opinions(counting(Counting(), 0.002), loaders, tmp_path / name)
+        again = Counting()
+        write_opinions(counting(again, weight), given, tmp_path / name, seed)
+        assert again.seen == (2 if name == "picture" else 3), name  # the one in the middle stays
+        write_opinions(counting(Counting(), weight), given, tmp_path / f"{name} alone", seed)
+        assert contents(tmp_path / name) == contents(tmp_path / f"{name} alone")
+
+
+def test_an_interrupted_run_over_a_finished_one_leaves_no_table(
+    roots: dict[str, Path], tmp_path: Path
+) -> None:
+    loaders = training_pictures(RECIPE, roots)[2][:3]
+    write_opinions(counting(Counting()), loaders, tmp_path / "taught")
+    with pytest.raises(KeyboardInterrupt):
+        write_opinions(counting(Counting(stop_at=1)), loaders, tmp_path / "taught", seed=1)
+    assert not (tmp_path / "taught" / "labels.csv").exists()
+
+
+def test_a_picture_that_is_none_or_lacks_its_notes_is_made_again(
+    roots: dict[str, Path], tmp_path: Path
+) -> None:
+    taught = tmp_path / "taught"
+    loaders = training_pictures(RECIPE, roots)[2][:3]
+    write_opinions(counting(Counting()), loaders, taught)
+    before = contents(taught)
+    (taught / "00000.png").write_bytes(b"no picture")
+    photograph(taught / "00001.png", 1)
+    again = Counting()
+    write_opinions(counting(again), loaders, taught)
+    assert again.seen == 2
+    assert contents(taught) == before
+
+
+def test_what_is_forgotten_is_the_set_alone(tmp_path: Path) -> None:
+    for name in ("00000.png", "123456.png", "labels.csv", "0.png", "00000-mine.png", "notes.csv"):
+        (tmp_path / name).touch()
+    forget_opinions(tmp_path)
+    assert sorted(contents(tmp_path)) == ["0.png", "00000-mine.png", "notes.csv"]
+    forget_opinions(tmp_path / "nowhere")
 
 
 def test_the_missing_teacher_is_named() -> None:

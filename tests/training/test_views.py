@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.imaging.sampling import ALIGNMENT
 from crossiqa_edge.imaging.testpattern import photo_like
 from crossiqa_edge.training.views import ALIGNED_SHARE, TILE, cut, fragments, halved_chroma, region, window
@@ -31,6 +32,12 @@ def test_fragments_come_from_their_own_cells(ramp, generator):
     assert (np.diff(tops) > 0).all()
     assert (np.diff(lefts) > 0).all()
     assert (np.diff(view[:TILE, 0, 0].astype(int)) == 1).all()
+
+
+@pytest.mark.parametrize("size", [16, 112])
+def test_fragments_that_would_leave_a_part_of_the_view_empty_are_refused(ramp, generator, size):
+    with pytest.raises(ConfigError, match=f"{size} pixels .*multiple of {TILE}"):
+        fragments(ramp, generator, size)
 
 
 def test_cut_mirrors_about_half_of_the_views(ramp, generator):

@@ -41,6 +41,15 @@ def test_a_truncated_file_is_scored_up_to_there(tmp_path, suffix):
     assert end.status == "truncated" and not end.sound
 
 
+def test_raw_pictures_that_end_within_one_are_truncated(tmp_path):
+    path = encode(tmp_path / "clip.y4m", moving(20), codec="rawvideo", form="yuv4mpegpipe")
+    whole, _, end = scored(path)
+    assert len(whole) == 20 and end.sound
+    path.write_bytes(path.read_bytes()[:-1000])
+    frames, _, end = scored(path)
+    assert (len(frames), end.status, end.reason) == (19, "truncated", "ends inside a picture")
+
+
 def test_a_truncated_mp4_says_how_far_it_goes(tmp_path):
     path = encode(tmp_path / "clip.mp4", moving(60), faststart=True)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])

@@ -1,0 +1,27 @@
+"""Files of features that are damaged count as none."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from crossiqa_edge.card import ModelCard
+from crossiqa_edge.training.feature_cache import FeatureCache, Views
+
+
+def mean_colour(views: Views) -> np.ndarray:
+    return views.mean(axis=(1, 2)).astype(np.float32)
+
+
+@pytest.mark.parametrize("kept", [0, 10, 200, -1], ids=["empty", "begun", "cut short", "but one byte"])
+def test_a_damaged_file_counts_as_none(tmp_path: Path, kept: int) -> None:
+    picture = tmp_path / "0.png"
+    Image.new("RGB", (96, 96), (10, 20, 30)).save(picture)
+    card = ModelCard("x", "micro", view_size=112)
+    cache = FeatureCache(tmp_path, card)
+    first = cache.features(mean_colour, [picture])
+    cache.path.write_bytes(cache.path.read_bytes()[:kept])
+    again = FeatureCache(tmp_path, card)
+    np.testing.assert_array_equal(again.features(mean_colour, [picture]).rows, first.rows)
+    np.testing.assert_array_equal(first.rows[0, 0], [10, 20, 30])
