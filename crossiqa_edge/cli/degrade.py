@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from crossiqa_edge.atomic import atomic_write
-from crossiqa_edge.cli.console import track
-from crossiqa_edge.errors import ConfigError, MissingDependencyError, OutputError
-from crossiqa_edge.imaging.decode import decode
+from crossiqa_edge.cli.console import print_table, track
+from crossiqa_edge.errors import ConfigError, InputError, MissingDependencyError, OutputError
+from crossiqa_edge.imaging.decode import decode, name_of
 from crossiqa_edge.imaging.sampling import Frame, check_frame
 
 if TYPE_CHECKING:
@@ -118,7 +117,10 @@ def _chosen(name: str | None, family: str | None) -> tuple[Degradation, ...]:
 
 def _original(photo: Path) -> Frame:
     frame = decode(photo)
-    check_frame(frame)
+    try:
+        check_frame(frame)
+    except InputError as error:
+        raise InputError(f"{name_of(photo)}: {error}") from error
     return frame
 
 
@@ -127,7 +129,6 @@ def _list(chosen: tuple[Degradation, ...], as_json: bool) -> None:
         facts = ("name", "title", "family", "number", "band", "parameter_name", "parameters", "source")
         click.echo(json.dumps([{fact: getattr(item, fact) for fact in facts} for item in chosen], indent=2))
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -139,7 +140,7 @@ def _list(chosen: tuple[Degradation, ...], as_json: bool) -> None:
         number = str(item.number or "-")
         cells = (item.name, item.title, item.family, number, item.band, item.parameter_name, levels)
         table.add_row(*map(Text, cells))
-    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
+    print_table(table, _PIPE_WIDTH)
 
 
 def _degrade(

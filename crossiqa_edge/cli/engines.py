@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from typing import Any
 
 import click
 
-from crossiqa_edge.cli.console import complain
+from crossiqa_edge.cli.console import complain, print_table
 from crossiqa_edge.runtime import engine_cache
 from crossiqa_edge.runtime.engine_cache import Entry
 
@@ -75,7 +74,6 @@ def _record(entry: Entry) -> dict[str, Any]:
 
 
 def _print_table(entries: list[Entry]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -87,7 +85,7 @@ def _print_table(entries: list[Entry]) -> None:
     for entry in entries:
         cells = [entry.path.stem[:12], *_facts(entry), f"{entry.size / _MIB:.1f}", entry.obstacle or "usable"]
         table.add_row(*map(Text, cells))  # Text: square brackets in a card are no markup
-    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
+    print_table(table, _PIPE_WIDTH)
 
 
 def _facts(entry: Entry) -> list[str]:

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,7 +16,7 @@ import click
 from crossiqa_edge.atomic import write_text
 from crossiqa_edge.bench.subjects import Reading, Subject, encoder, scoring, untrained_encoder
 from crossiqa_edge.card import ModelCard
-from crossiqa_edge.cli.console import complain, track
+from crossiqa_edge.cli.console import complain, print_table, track
 from crossiqa_edge.cli.dataspec import open_spec, set_name
 from crossiqa_edge.cli.options import reading_options
 from crossiqa_edge.data.datasets.base import QualitySet
@@ -190,9 +189,7 @@ def _show(evaluation: Evaluation, form: str | None) -> None:
     if form == "markdown":
         click.echo(evaluation.to_markdown())
     elif form is None:
-        from rich.console import Console
-
-        Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(evaluation.to_table())
+        print_table(evaluation.to_table(), PIPE_WIDTH)
 
 
 def _as_csv(evaluations: Sequence[Evaluation]) -> str:

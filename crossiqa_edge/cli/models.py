@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +10,7 @@ import click
 
 from crossiqa_edge import weights
 from crossiqa_edge.card import ModelCard
+from crossiqa_edge.cli.console import print_table
 from crossiqa_edge.runtime.artefact import Artefact
 
 _PIPE_WIDTH = 160  # columns where nobody's terminal says how wide it is
@@ -39,7 +39,6 @@ def _record(artefact: Artefact) -> dict[str, Any]:
 
 
 def _print_table(artefacts: list[Artefact]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -54,7 +53,7 @@ def _print_table(artefacts: list[Artefact]) -> None:
         cells = [artefact.path.stem, card.size, card.precision, f"{artefact.size:,}"]
         cells += [", ".join(card.training_data) or "-", _accuracy(card) or _nearness(card) or "-"]
         table.add_row(*map(Text, cells))  # Text: square brackets in a card are no markup
-    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
+    print_table(table, _PIPE_WIDTH)
 
 
 def _accuracy(card: ModelCard) -> str:

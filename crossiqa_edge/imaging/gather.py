@@ -67,7 +67,8 @@ def gather(arguments: Sequence[str], stdin: IO[bytes] | None = None) -> Iterator
     Args:
         stdin: binary stream to use as standard input; the process's own by default.
     """
-    stdin = stdin or sys.stdin.buffer
+    if stdin is None and sys.stdin is not None:  # None where it was closed
+        stdin = sys.stdin.buffer
     for argument in dict.fromkeys(arguments):
         if argument.startswith("@"):
             yield from _listed(argument, stdin)
@@ -80,7 +81,7 @@ def is_address(argument: str) -> bool:
     return _ADDRESS.fullmatch(argument) is not None
 
 
-def _named(argument: str, stdin: IO[bytes]) -> Iterator[Entry]:
+def _named(argument: str, stdin: IO[bytes] | None) -> Iterator[Entry]:
     if argument == "-":
         yield _piped(stdin)
     elif is_address(argument):
@@ -102,11 +103,16 @@ def _trouble(argument: str, reason: str) -> Entry:
     return Entry(label, InputError(f"{label}: {reason}"))
 
 
-def _piped(stdin: IO[bytes]) -> Entry:
+def _piped(stdin: IO[bytes] | None) -> Entry:
+    if stdin is None:
+        return _trouble("-", "standard input is closed; pipe a picture or a clip into it")
     if stdin.isatty():
         return _trouble("-", "standard input is a terminal; pipe a picture or a clip into it")
-    head, stream = looked_at(unbuffered(stdin))
-    return Entry("-", stream, clip=True) if is_clip(head) else Entry("-", _picture(stream))
+    try:
+        head, stream = looked_at(unbuffered(stdin))
+        return Entry("-", stream, clip=True) if is_clip(head) else Entry("-", _picture(stream))
+    except OSError as error:  # opened for writing only, say
+        return _trouble("-", f"standard input cannot be read ({error.strerror or error})")
 
 
 def _picture(stream: Readable) -> bytes:
@@ -163,9 +169,12 @@ def _hidden(path: Path, pattern: Path) -> bool:
     return not asked and any(part[0] == "." for part in path.parts)
 
 
-def _listed(argument: str, stdin: IO[bytes]) -> Iterator[Entry]:
+def _listed(argument: str, stdin: IO[bytes] | None) -> Iterator[Entry]:
+    if argument == "@-" and stdin is None:
+        yield _trouble(argument, "standard input is closed; pipe a list of paths into it, one a line")
+        return
     try:
-        data = stdin.read() if argument == "@-" else Path(argument[1:]).read_bytes()
+        data = stdin.read() if stdin is not None and argument == "@-" else Path(argument[1:]).read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         yield _trouble(argument, f"the list cannot be read ({reason}); check its path")

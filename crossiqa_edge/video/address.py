@@ -81,6 +81,8 @@ def address_of(source: str | os.PathLike[str]) -> Address:
     if isinstance(source, os.PathLike):
         return _path(os.fsdecode(source))
     if source == "-":
+        if sys.stdin is None:
+            raise InputError("standard input is closed; pipe a video into it")
         if sys.stdin.isatty():
             raise InputError("standard input is a terminal; pipe a video into it")
         return piped(unbuffered(sys.stdin.buffer), "standard input")

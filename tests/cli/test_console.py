@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from crossiqa_edge.cli.console import MANY, complain, track
+from crossiqa_edge.cli.console import MANY, complain, print_table, track
 
 
 class Terminal(io.StringIO):
@@ -53,3 +53,25 @@ def test_stopping_early_gives_the_terminal_back(monkeypatch: pytest.MonkeyPatch)
         raise KeyboardInterrupt
     assert sys.stderr is terminal
     assert "\x1b[?25h" in terminal.getvalue(), "the cursor is shown again"
+
+
+class Gone(io.StringIO):
+    """A pipe whose reader has gone."""
+
+    def flush(self) -> None:
+        raise BrokenPipeError
+
+
+def test_a_message_that_is_lost_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Gone())
+    complain("x.png: damaged")
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
+    complain("x.png: damaged")
+
+
+def test_a_table_whose_reader_has_gone_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", Gone())
+    with pytest.raises(BrokenPipeError):
+        print_table("x", 80)

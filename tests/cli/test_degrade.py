@@ -104,6 +104,7 @@ def test_a_bad_photo_is_one_line(crossiqa, photo, tmp_path):
     Image.new("RGB", (5, 5)).save(photo)
     done = crossiqa("degrade", photo, "--type", "jpeg", "--level", 1)
     assert (done.code, len(done.complaints)) == (2, 1)
+    assert f"{photo}: 5 x 5 pixels are too few" in done.err
     assert crossiqa("degrade").code == 2
 
 

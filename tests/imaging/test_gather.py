@@ -182,3 +182,21 @@ def test_a_folder_has_its_clips_among_its_pictures_but_no_programs() -> None:
     found = [entry for entry in gather(["."]) if "/" not in entry.label[2:]]
     assert [entry.label for entry in found[:3]] == ["./2.png", "./3.mp4", "./10.png"]
     assert [entry.label for entry in found if entry.clip] == ["./3.mp4"]
+
+
+@pytest.mark.parametrize("argument", ["-", "@-"])
+def test_a_closed_standard_input_is_trouble_only_if_it_is_wanted(
+    monkeypatch: pytest.MonkeyPatch, argument: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    wanted, file = gather([argument, "2.png"])
+    assert isinstance(wanted.source, InputError)
+    assert str(wanted.source).startswith(f"{argument}: standard input is closed")
+    assert file.source == "2.png"
+
+
+def test_a_standard_input_that_cannot_be_read_is_trouble() -> None:
+    with Path("written").open("wb") as stream:
+        (entry,) = gather(["-"], stream)
+    assert isinstance(entry.source, InputError)
+    assert str(entry.source).startswith("-: standard input cannot be read")

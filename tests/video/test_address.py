@@ -148,3 +148,9 @@ def test_hardware_is_used_refused_or_passed_over_with_a_reason(clip, monkeypatch
 def test_options_out_of_range_are_refused(clip, wrong):
     with pytest.raises(ConfigError):
         open_source(clip, **wrong)
+
+
+def test_a_closed_standard_input_is_named(monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(InputError, match="standard input is closed"):
+        address_of("-")
