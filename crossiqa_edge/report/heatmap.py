@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from crossiqa_edge.atomic import atomic_write
 from crossiqa_edge.imaging.sampling import GRID, Frame
-from crossiqa_edge.report.movie import Movie
+from crossiqa_edge.report.movie import LONGEST_SIDE, Movie
 from crossiqa_edge.video.again import frames_between
 from crossiqa_edge.video.frames import VideoFrame
 from crossiqa_edge.video.quality_map import QualityMap
@@ -26,6 +26,7 @@ _LEAST_REACH = 0.5  # points: smaller contributions are not blown up to look lik
 _REFRESH = 0.5  # seconds for which a movie keeps a map
 _SLACK = 1e-3  # seconds; a time stamp that went through a file and back
 _LEAST_WIDTH = 512  # pixels: narrower frames are enlarged by whole pixels, or the scale would not fit
+_LARGEST = LONGEST_SIDE * 10 // 11  # pixels of a side that is enlarged: a movie also holds the scale below
 _PAPER, _INK, _QUIET = (250, 250, 250), (30, 30, 30), (90, 100, 114)
 _EDGE = (255, 255, 255, 130)  # of a fragment
 # Position from the lowest (-1) over nothing (0) to the highest (1) -> red, green, blue, opacity.
@@ -104,7 +105,8 @@ def draw_heatmap(frame: Frame, found: QualityMap | None, reach: float, title: st
         found: None where the frame was not scored.
         reach: the contribution, in points, at which the colours end on either side of 0.
     """
-    times = -(-_LEAST_WIDTH // frame.shape[1])
+    most = _LARGEST // max(frame.shape[:2])
+    times = max(1, min(-(-_LEAST_WIDTH // frame.shape[1]), most))
     frame = np.repeat(np.repeat(frame, times, 0), times, 1)
     height, width = frame.shape[:2]
     shown = Image.fromarray(frame).convert("L").convert("RGBA")

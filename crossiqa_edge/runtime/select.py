@@ -125,7 +125,8 @@ def _choose(artefact: Artefact, threads: int | None, work: int | None) -> tuple[
     if work is None:
         return min(running, key=lambda name: running[name].view), f"fastest here, ms a view: {figures}{hint}"
     best = min(running, key=lambda name: running[name].total(work))
-    return best, f"first to be done with {work} views, opening included; ms a view: {figures}{hint}"
+    views = "1 view" if work == 1 else f"{work} views"
+    return best, f"first to be done with {views}, opening included; ms a view: {figures}{hint}"
 
 
 def _able(hindrances: dict[str, str | None]) -> list[str]:

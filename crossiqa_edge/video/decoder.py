@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ from av.error import FFmpegError
 
 from crossiqa_edge.errors import ConfigError, InputError
 from crossiqa_edge.video import v4l2
-from crossiqa_edge.video.address import Address
+from crossiqa_edge.video.address import FILE, STREAM, Address
 from crossiqa_edge.video.redact import redact
 
 SOFTWARE, AUTO = "software", "auto"
@@ -55,6 +56,16 @@ class _StreamDecoder:
         """PyAV flushes it when it seeks."""
 
 
+def _unopened(address: Address, trouble: str) -> str:
+    """Why nothing was opened, and what to look at."""
+    if address.kind == STREAM:
+        return f"cannot be opened ({trouble}); check the address, and that a video is sent there"
+    with suppress(OSError, ValueError):
+        if address.kind == FILE and not Path(address.target.removeprefix("file:")).stat().st_size:
+            return "empty, 0 bytes"
+    return f"cannot be opened ({trouble}); check that it is a video, and whole"
+
+
 def open_container(
     address: Address, *, hardware: str, timeout: float, threads: int | None, low_delay: bool
 ) -> Opened:
@@ -81,7 +92,7 @@ def open_container(
             raise InputError(f"{address.name}: {why}; decode in software")
     opened, trouble = _attempt(address, timeout, None, why)
     if opened is None:
-        raise InputError(f"{address.name}: cannot be opened ({trouble}); check that it is a video, and whole")
+        raise InputError(f"{address.name}: {_unopened(address, trouble)}")
     context = opened.container.streams.video[0].codec_context
     context.thread_type = "SLICE" if low_delay else "AUTO"
     context.thread_count = threads or 0

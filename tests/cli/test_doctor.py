@@ -163,7 +163,7 @@ def test_what_it_measures_is_what_auto_goes_by(crossiqa: Crossiqa, tiny_onnx: Pa
         assert measured["backends"][name]["opening_ms"] > 0
     after = json.loads(crossiqa("doctor", "--json", "--model", tiny_onnx).out)
     assert after["backends"] == measured["backends"], "nothing is measured again unasked"
-    assert "first to be done with 1 views" in after["self_check"]["reason"]
+    assert "first to be done with 1 view," in after["self_check"]["reason"]
 
 
 def test_a_backend_that_fails_when_it_is_measured_is_a_finding(

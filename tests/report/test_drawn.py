@@ -230,3 +230,10 @@ def test_a_movie_that_failed_leaves_nothing(clip: Path, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         write_heatmap_movie(report(), str(clip), tmp_path / "heat.mp4", broken)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("height", "width", "times"), [(48, 64, 8), (2100, 34, 7), (20_000, 34, 1)])
+def test_no_map_is_enlarged_beyond_what_a_movie_holds(height: int, width: int, times: int) -> None:
+    drawn = draw_heatmap(np.zeros((height, width, 3), np.uint8), None, 1.0, "")
+    assert drawn.shape[1] == times * width
+    assert times == 1 or max(drawn.shape) <= 16_384

@@ -90,11 +90,14 @@ def test_damage_in_a_bare_stream_is_found_where_its_decoder_finds_it(tmp_path):
     assert end.status == "damaged" and end.reason.endswith(f"frame {gaps[0].after_index + 1}")
 
 
-@pytest.mark.parametrize("content", [b"", b"no video", bytes(10_000)])
-def test_what_is_no_video_is_refused(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "empty, 0 bytes"), (b"no video", "cannot be opened"), (bytes(10_000), "cannot be opened")],
+)
+def test_what_is_no_video_is_refused(tmp_path, content, reason):
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"clip\.mp4: cannot be opened"):
+    with pytest.raises(InputError, match=rf"clip\.mp4: {reason}"):
         scored(path)
 
 
