@@ -46,7 +46,9 @@ def check(qkv, mask=None, scale=0.2, tile=None):
 @pytest.mark.parametrize("dim", [32, 64])
 @pytest.mark.parametrize("tokens", TOKENS)
 def test_every_length(tokens, dim, dtype):
-    check(packed(3 if tokens < 100 else 1, tokens, 2 if tokens < 100 else 1, dim, dtype))
+    """The longest rows of float32 in tiles of 128: those of a GPU, 16, take the interpreter six minutes."""
+    tile = cut(tokens, 128, 128, warps=4, stages=1) if dtype == SINGLE and tokens > 577 else None
+    check(packed(3 if tokens < 100 else 1, tokens, 2 if tokens < 100 else 1, dim, dtype), tile=tile)
 
 
 @pytest.mark.parametrize("dtype", [BRAIN, SINGLE])
