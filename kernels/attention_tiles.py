@@ -1,7 +1,7 @@
 """How attention is cut into tiles: pure functions of the architecture, the sizes and the type. No autotuning.
 
 A choice that is a function can be tested without a GPU, compiled ahead of time, and is the same at every
-start. These come from counting in the compiled code: no register spills on any target, the fewest
+start. These come from counting in the compiled code: no register spills (but see docs/kernels.md), the fewest
 instructions among what does not spill, two programs or more on a multiprocessor. Nothing here has been timed;
 whoever measures better tiles on a GPU changes them here.
 
