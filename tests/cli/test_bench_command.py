@@ -5,6 +5,7 @@ import pytest
 from crossiqa_edge.bench import peers
 from crossiqa_edge.bench.roofline import Peak
 from crossiqa_edge.cli import tune
+from crossiqa_edge.runtime import select
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +79,16 @@ def test_peers_says_who_is_missing(crossiqa, tiny_onnx, monkeypatch):
     assert done.code == 0
     assert "left out: Absent: not installed; pip install absent" in done.err
     assert "| tiny-test@" in done.out
+
+
+def test_peers_are_run_by_one_runtime(crossiqa, tiny_onnx, monkeypatch):
+    """Where another is faster with our model it is not taken: the networks beside it are onnxruntime's."""
+    monkeypatch.setattr(select, "_choose", lambda *given: ("openvino", "fastest here"))
+    monkeypatch.setattr(peers, "METRICS", ())
+    monkeypatch.setattr(peers, "NETWORKS", ())
+    done = crossiqa("bench", "peers", "--model", tiny_onnx, "--limit", 6, "--seconds", 0.01)
+    assert done.code == 0
+    assert "| onnxruntime cpu fp32 |" in done.out
 
 
 def test_tune_writes_what_score_reads(crossiqa, tiny_onnx, tmp_path):
