@@ -8,10 +8,13 @@ from pathlib import Path
 import onnx
 
 from crossiqa_edge.errors import ConfigError, OutputError
+from crossiqa_edge.export.archives import SUFFIXES
 from crossiqa_edge.export.attention_nodes import has_nodes
 from crossiqa_edge.export.bundle_targets import DeviceKind
 from crossiqa_edge.export.graph import OPSET
 from crossiqa_edge.runtime.artefact import Artefact
+
+_OTHER_ARCHIVES = {".tar", ".tgz", ".gz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar"}
 
 
 def check_parts(source: Artefact, out: Path, original: Artefact | None, kernels: Path | None) -> None:
@@ -20,7 +23,7 @@ def check_parts(source: Artefact, out: Path, original: Artefact | None, kernels:
     Raises:
         ConfigError: ``original`` is not its float32 graph, or ``kernels`` are another model's.
         ArtefactError: ``kernels`` is damaged.
-        OutputError: ``out`` exists or cannot be written.
+        OutputError: ``out`` exists, cannot be written, or is named like an archive of another kind.
     """
     _check_output(out)
     if original is not None:
@@ -50,6 +53,8 @@ def _check_plugin(source: Artefact) -> None:
 
 
 def _check_output(out: Path) -> None:
+    if not out.name.endswith(SUFFIXES) and out.suffix in _OTHER_ARCHIVES:  # would become a folder's name
+        raise OutputError(f"{out}: cannot write such an archive; end its name with {' or '.join(SUFFIXES)}")
     if os.path.lexists(out):
         raise OutputError(f"{out}: exists already; choose another name or remove it")
     folder = out.absolute().parent

@@ -13,6 +13,7 @@ from crossiqa_edge.errors import ConfigError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_META = f"{__name__}.path"
 _KEYS: dict[str, type] = {"model": str, "backend": str, "sampling": str, "crops": int, "batch": int}
 
 
@@ -27,6 +28,11 @@ def config_option(command: Command) -> Command:
         callback=_apply,
         help="Options that crossiqa tune found; those given here win.",
     )(command)
+
+
+def config_in_use() -> list[str]:
+    """The file that ``--config`` of the verb that runs named; empty without one."""
+    return list(click.get_current_context().meta.get(_META, ()))
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -53,4 +59,5 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def _apply(context: click.Context, _: click.Parameter, path: Path | None) -> None:
     if path is not None:
+        context.meta[_META] = (str(path),)
         context.default_map = {**(context.default_map or {}), **read_config(path)}

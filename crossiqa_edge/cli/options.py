@@ -18,6 +18,7 @@ from crossiqa_edge.video.pooling import METHODS, Pooling
 # Windows lie on the two diagonals: with 64, neighbours overlap even in a 4K picture. All windows of a
 # batch are in memory at once, 0.6 MB each with 224 pixels a side, so a large number ends without a message.
 CROPS = click.IntRange(1, 64)
+_BATCH = click.IntRange(1, 1024)  # far beyond what pays, and 600 MB of views
 _POLICY, _POOLING = Policy(), Pooling()  # for their defaults
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -79,7 +80,7 @@ def reading_options(command: Command) -> Command:
         ),
         click.option(
             "--batch",
-            type=click.IntRange(min=1),
+            type=_BATCH,
             default=8,
             show_default=True,
             help="Pictures in one inference.",

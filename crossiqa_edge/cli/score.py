@@ -11,6 +11,7 @@ from time import perf_counter
 
 import click
 
+from crossiqa_edge.cli.config import config_in_use
 from crossiqa_edge.cli.console import complain, ended_by_sigterm
 from crossiqa_edge.cli.options import model_options, policy_options, pooling_options, reading_options
 from crossiqa_edge.cli.score_extras import (
@@ -122,7 +123,8 @@ def command(
     """
     entries = list(gather(paths))
     _check_outputs(entries, report, overlay, heatmap)
-    _check_nothing_is_lost([*_read_files(paths, entries), model], [report, overlay, heatmap])
+    read = [*_read_files(paths, entries), model, *config_in_use()]
+    _check_nothing_is_lost(read, [report, overlay, heatmap])
     start = perf_counter()
     with (
         ended_by_sigterm(),

@@ -40,7 +40,7 @@ FORMATS = tuple(name for name in _WANTED if name in Image.OPEN)
 MAX_PIXELS = 120_000_000
 MAX_FILE_BYTES = 512 << 20
 
-_ORIENTATION = 0x0112  # the EXIF tag
+_ORIENTATION, _BITS_PER_SAMPLE = 0x0112, 0x0102  # tags of EXIF and TIFF
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -146,7 +146,9 @@ def _as_shown(image: Image.Image, max_pixels: int) -> Frame:
     width, height = image.size
     if width * height > max_pixels:
         raise _too_many(f"{width} x {height} are more", max_pixels)
-    _check_strips(image)
+    if image.format == "TIFF":
+        _check_strips(image)
+        _check_depth(image)
     image.load()
     profile = image.info.get("icc_profile")
     image = _opaque(_eight_bits(_upright(image)))
@@ -159,8 +161,16 @@ def _check_strips(image: Image.Image) -> None:
     """Refuse a TIFF file whose header promises more rows than its strips hold; Pillow paints them black."""
     strips = [strip[1] for strip in getattr(image, "tile", [])]
     held = sum((right - left) * (bottom - top) for left, top, right, bottom in strips)
-    if image.format == "TIFF" and strips and held < image.width * image.height:
+    if strips and held < image.width * image.height:
         raise InputError("truncated (strips are missing); copy or export it again")
+
+
+def _check_depth(image: Image.Image) -> None:
+    """Refuse a TIFF file whose integers Pillow hands over as they are, where white is not 65535."""
+    (depth, *_) = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (8,))
+    if image.mode == "I" or (image.mode.startswith("I;") and depth != 16):
+        what = f"grey pixels of {depth} bits, or with a sign, have no agreed white"
+        raise InputError(f"{what}; save it with 8 or 16 bits")
 
 
 def _too_many(what: str, max_pixels: int) -> LimitError:

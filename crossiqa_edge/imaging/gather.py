@@ -180,7 +180,8 @@ def _listed(argument: str, stdin: IO[bytes] | None) -> Iterator[Entry]:
         yield _trouble(argument, f"the list cannot be read ({reason}); check its path")
         return
     if b"\0" in data:
-        yield _trouble(argument, "not a list of paths, one a line; give a picture without the @")
+        reason = "null bytes, so no list of one path a line; use find's -print, and name a picture without @"
+        yield _trouble(argument, reason)
         return
     lines = [os.fsdecode(line.strip()) for line in data.removeprefix(b"\xef\xbb\xbf").splitlines()]
     paths = [line for line in lines if line and not line.startswith("#")]

@@ -23,7 +23,8 @@ from crossiqa_edge.imaging.sampling import Frame
 
 Shapes = tuple[tuple[int, int, int], ...]
 
-# Of the code that degrades and rebuilds pictures: raise it where the same sample becomes another picture.
+# Of the code that degrades and rebuilds pictures: raise it where the same sample becomes another picture. A
+# test compares what is made with what was, and so notices where that was forgotten.
 VERSION = 1
 _READ_AHEAD = 16
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crossiqa_edge.score import quality_word
-from crossiqa_edge.video.frames import SOUND_ENDS, SourceEnd
+from crossiqa_edge.video.frames import COMPLETE, SOUND_ENDS, SourceEnd
 from crossiqa_edge.video.pooling import (
     Floats,
     Pooled,
@@ -87,7 +87,14 @@ class VideoReport:
         if self.gaps:
             lost = sum(gap.seconds for gap in self.gaps)
             return f"{len(self.gaps)} gaps, {lost:.1f} s lost; the first: {self.gaps[0].reason}"
+        if self.end.status == COMPLETE and not self.frames:  # an empty clip is refused when it is opened
+            return f"it ended{self._length} before the part that was to be scored began"
         return None if self.pooled is not None else "no frame of it could be scored"
+
+    @property
+    def _length(self) -> str:
+        seconds = self.source["duration"]
+        return "" if seconds is None else f" after {timecode(seconds)}"
 
     @property
     def _last(self) -> float:

@@ -156,6 +156,12 @@ def test_a_clip_without_anything_to_judge(score: Crossiqa, tmp_path: Path) -> No
     assert "no frame of it could be scored" in done.err
 
 
+def test_a_start_beyond_the_end_says_so(score: Crossiqa, clip: Path) -> None:
+    done = score("--start", "1:00:00", clip)
+    assert (done.code, len(done.complaints)) == (2, 1)
+    assert "before the part that was to be scored began" in done.err
+
+
 @pytest.mark.parametrize("form", ["--json", "--jsonl"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_clip_leaves_a_complete_document(

@@ -70,6 +70,13 @@ def test_the_model_is_not_written_over(crossiqa: Crossiqa, tiny_onnx: Path) -> N
 
 
 @pytest.mark.skipif(not Path("/dev/stdin").exists(), reason="needs a name for standard input")
+def test_the_configuration_is_not_written_over(score: Crossiqa) -> None:
+    Path("c.json").write_text('{"batch": 2}')
+    done = score("--config", "c.json", "a.png", "--report", "c.json")
+    assert (done.code, done.out) == (2, "") and "c.json: is read" in done.err
+    assert Path("c.json").read_text() == '{"batch": 2}'
+
+
 def test_the_file_on_standard_input_is_not_written_over(process: Crossiqa, tiny_onnx: Path) -> None:
     before = Path("a.png").read_bytes()
     with Path("a.png").open("rb") as stream:

@@ -185,6 +185,14 @@ def test_what_exists_is_left_alone(source, tmp_path):
         assert list(path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["nano.rar", "nano.tar.bz2", "nano.tgz", "nano.gz"])
+def test_archives_of_other_kinds_are_refused(source, tmp_path, name):
+    """They were folders with an archive's name."""
+    with pytest.raises(OutputError, match=r"\.tar\.gz or \.zip"):
+        make_bundle(source, ORIN, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
 def test_bare_weights_are_refused(micro_export, tmp_path):
     with pytest.raises(ConfigError, match="crossiqa export"):
         make_bundle(Artefact.open(micro_export.weights), ORIN, tmp_path / "bundle")

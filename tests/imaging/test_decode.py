@@ -194,3 +194,23 @@ def test_other_types_are_refused_with_the_remedy(source: object) -> None:
 def test_pixels_without_an_agreed_range(mode: str) -> None:
     colour: Any = (1, 2, 3) if mode == "LAB" else 100_000
     assert "save it" in refusal(Image.new(mode, (40, 40), colour))
+
+
+def _grey_tiff(depth: int, sign: int, pixels: bytes) -> bytes:
+    """An uncompressed grey TIFF of 40 x 40 pixels; ``sign`` is 1 for none, 2 for signed integers."""
+    tags = [(256, 4, 40), (257, 4, 40), (258, 3, depth), (259, 3, 1), (262, 3, 1), (273, 4, 134)]
+    tags += [(277, 3, 1), (278, 4, 40), (279, 4, len(pixels)), (339, 3, sign)]
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + b"\0" * 4 + pixels
+
+
+@pytest.mark.parametrize(("depth", "sign"), [(12, 1), (16, 2), (32, 1), (32, 2)])
+def test_grey_tiffs_without_an_agreed_white(depth: int, sign: int) -> None:
+    """They were scored as if 65535 were white, so most as black."""
+    data = _grey_tiff(depth, sign, b"\x10" * (1600 * depth // 8))
+    assert f"{depth} bits" in refusal(data)
+
+
+def test_a_grey_tiff_of_16_bits_has_white_at_its_end() -> None:
+    frame = decode(_grey_tiff(16, 1, b"\xff\xff" * 800 + b"\0\0" * 800))
+    assert (frame[:20] == 255).all() and (frame[20:] == 0).all()
