@@ -7,6 +7,7 @@ the flags cost a picture.
 
 from __future__ import annotations
 
+import argparse
 import io
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -186,8 +187,15 @@ def row(name: str, frames: Iterable[Frame]) -> tuple[str, float]:
     return f"| {name} | {len(times)} | {shares} |", 1e3 * float(np.median(times or [0.0]))
 
 
-def main(folders: Sequence[str]) -> None:
-    """Print the table."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table; 2 where a folder has no picture, of which a row would say that none is flagged."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("folders", nargs="*", metavar="FOLDER", help="photographs, with all below it")
+    folders: list[str] = parser.parse_args(arguments).folders
+    for folder in folders:
+        if next(photographs(folder), None) is None:
+            print(f"{folder}: no picture that can be read; check the path", file=sys.stderr)
+            return 2
     print(f"| pictures | n | {' | '.join(FLAGS)} |\n|---|---:{'|---:' * len(FLAGS)}|")
     taken = []
     sets = [(Path(folder).name, photographs(folder)) for folder in folders]
@@ -198,6 +206,7 @@ def main(folders: Sequence[str]) -> None:
         print(line, flush=True)
         taken.append(milliseconds)
     print(f"\nThe flags of one picture take {np.median(taken):.2f} ms.")
+    return 0
 
 
 def _one(generator: np.random.Generator, choices: Sequence[Item]) -> Item:
@@ -221,4 +230,4 @@ def _font(generator: np.random.Generator, size: int) -> ImageFont.FreeTypeFont:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
 from itertools import chain
+from statistics import fmean
 from time import perf_counter
 from typing import Any
 
@@ -21,7 +23,7 @@ from crossiqa_edge.bench.kernel_peers import forget_compiled
 from crossiqa_edge.bench.kernel_results import LEFT_OUT
 from crossiqa_edge.bench.timing import Timing, compare
 
-CASE_SECONDS = 2.0  # that a case without torch.compile takes, with making its inputs and our kernels
+CASE_SECONDS = 2.0  # that a case without torch.compile takes at least, with its inputs and our kernels
 _GUESSES = {COMPILED: 15.0, TUNED: 90.0}  # seconds, until the first one is seen
 _MARGIN = 1.5  # on the longest that was seen
 _MESSAGE = 300  # characters of an error that a row keeps
@@ -47,16 +49,20 @@ class Roof:
 
 @dataclass
 class Budget:
-    """The time until ``end``, and what torch.compile takes of it here.
+    """The time until ``end``, and what cases and torch.compile take of it here.
 
     Attributes:
         end: when the time is over, as ``clock`` gives it, in seconds.
         longest: candidate -> the most seconds that compiling it has taken.
+        compiling: seconds that torch.compile has taken in all.
+        others: seconds that each case has taken beside it.
     """
 
     end: float
     clock: Callable[[], float] = perf_counter
     longest: dict[str, float] = field(default_factory=dict)
+    compiling: float = 0.0
+    others: list[float] = field(default_factory=list)
 
     @property
     def left(self) -> float:
@@ -67,11 +73,20 @@ class Budget:
         """Whether compiling candidate ``name`` leaves time for ``cases`` more without compiling."""
         seen = self.longest.get(name)
         expected = _GUESSES[name] if seen is None else _MARGIN * seen
-        return self.left > expected + CASE_SECONDS * cases
+        a_case = max(CASE_SECONDS, fmean(self.others or [0.0]))
+        return self.left > expected + a_case * cases
 
     def took(self, name: str, seconds: float) -> None:
         """Learn what compiling candidate ``name`` took."""
         self.longest[name] = max(seconds, self.longest.get(name, 0.0))
+        self.compiling += seconds
+
+    @contextmanager
+    def of_a_case(self) -> Iterator[None]:
+        """Learn what the case inside takes beside torch.compile."""
+        start, compiling = self.clock(), self.compiling
+        yield
+        self.others.append(self.clock() - start - (self.compiling - compiling))
 
 
 def run(
@@ -90,9 +105,10 @@ def run(
             return
         short = False
         named = {"kernel": item.kernel, "shape": dict(item.shape), "made": now()}
-        for row in _rows(item, timer, roof=roof, budget=budget, rounds=rounds, after=after):
-            short = short or row.get("error") == LEFT_OUT
-            yield {**named, **row}
+        with budget.of_a_case():
+            for row in _rows(item, timer, roof=roof, budget=budget, rounds=rounds, after=after):
+                short = short or row.get("error") == LEFT_OUT
+                yield {**named, **row}
         if not answers(timer):
             yield {**named, "candidate": None, "error": GONE}
             return

@@ -18,10 +18,7 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 import torch
-from timm.layers.attention import Attention
-from timm.layers.layer_scale import LayerScale
-from timm.layers.mlp import Mlp
-from timm.models.vision_transformer import Block
+from timm.models.vision_transformer import Attention, Block, LayerScale, Mlp
 from torch import Tensor, nn
 
 from crossiqa_edge.errors import ConfigError

@@ -116,12 +116,22 @@ class Kernels:
         if number in self._functions:
             return
         kernel = self._pack.kernels[number]
-        self._modules[number] = module = self._call("cuModuleLoadData", self._pack.cubin(kernel))
+        self._modules[number] = module = self._loaded(kernel)
         function = self._call("cuModuleGetFunction", module, kernel.entry.encode())
         if kernel.shared > _DEFAULT_SHARED:
             attribute = self._driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
             self._call("cuFuncSetAttribute", function, attribute, kernel.shared)
         self._functions[number] = function
+
+    def _loaded(self, kernel: PackedKernel) -> Any:
+        try:
+            return self._call("cuModuleLoadData", self._pack.cubin(kernel))
+        except BackendError as error:
+            version = int(self._call("cuDriverGetVersion"))
+            raise BackendError(
+                f"{error}; this driver is CUDA {version // 1000}.{version % 1000 // 10}'s, and code for "
+                "sm_100 and later, as CUDA 13's assembler makes it, needs that one's: update the driver"
+            ) from error
 
     def _current_architecture(self) -> int:
         attribute = self._driver.CUdevice_attribute

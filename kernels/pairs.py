@@ -21,8 +21,12 @@ def exact_sum(a, b):
 
 @triton.jit
 def exact_product(a, b):
-    """a * b, exactly, as a pair."""
-    product = a * b
+    """a * b, exactly, as a pair.
+
+    Not ``a * b``: a compiler may fuse that with a sum that follows, and so the sum would get the product
+    unrounded, and then its rest once more.
+    """
+    product = tl.fma(a, b, 0.0)
     return product, tl.fma(a, b, -product)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from crossiqa_edge.data.datasets.base import QualitySet
 from crossiqa_edge.data.datasets.catalogue import open_set
+from crossiqa_edge.data.datasets.scale import USUAL, taken_as
 from crossiqa_edge.errors import ConfigError, DatasetError
 
 _SPEC = re.compile(r"(?P<name>[^:=]+)(?::(?P<references>[^=]*))?=(?P<rest>.+)", re.DOTALL)
@@ -39,6 +40,13 @@ def open_spec(spec: str) -> QualitySet:
 def set_name(spec: str) -> str:
     """The catalogue's name in a ``spec`` that ``open_spec`` takes."""
     return re.split("[:=]", spec, maxsplit=1)[0]
+
+
+def guessed_scale(spec: str, opened: QualitySet) -> str | None:
+    """What to tell of a labelled folder's scale, unless it is the usual one or ``spec`` says which it is."""
+    if set_name(spec) != "folder" or ",native_range=" in spec or opened.native_range == USUAL:
+        return None
+    return f"{opened.name}: {taken_as(opened.native_range)}; add ,native_range=WORST,BEST if it is another"
 
 
 def _of_references(quality_set: QualitySet, wanted: set[int]) -> QualitySet:

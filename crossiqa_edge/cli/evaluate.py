@@ -17,7 +17,7 @@ from crossiqa_edge.atomic import write_text
 from crossiqa_edge.bench.subjects import Reading, Subject, encoder, scoring, untrained_encoder
 from crossiqa_edge.card import ModelCard
 from crossiqa_edge.cli.console import complain, print_table, track
-from crossiqa_edge.cli.dataspec import open_spec, set_name
+from crossiqa_edge.cli.dataspec import guessed_scale, open_spec, set_name
 from crossiqa_edge.cli.options import reading_options
 from crossiqa_edge.data.datasets.base import QualitySet
 from crossiqa_edge.errors import ConfigError, OutputError
@@ -125,6 +125,8 @@ def command(
         raise OutputError(f"{save_scores}: cannot write into {save_scores.parent}; choose another folder")
     opened = [open_spec(spec) for spec in sets]
     train_set = None if train_data is None else open_spec(train_data)
+    for note in filter(None, map(guessed_scale, sets, opened)):
+        complain(note)
     reading = Reading(sampling, crops)
     subjects = [encoder(model, reading) if probe else scoring(model, reading)]
     card = subjects[0].card

@@ -105,8 +105,8 @@ def crossiqa() -> None:
 
     Results go to stdout, progress and warnings to stderr.
 
-    Exit codes: 0 all well; 1 some inputs failed, the others were scored; 2 nothing could be done, or
-    not to the end; 130 interrupted.
+    Exit codes: 0 all well; 1 some inputs failed and the others were scored, or a limit that was asked for
+    is not kept; 2 nothing could be done, or not to the end; 130 interrupted.
     """
 
 

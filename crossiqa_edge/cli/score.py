@@ -49,7 +49,8 @@ from crossiqa_edge.video.pooling import Pooling
     type=click.Choice(["given", "score"]),
     default="given",
     show_default=True,
-    help="Order of the results; 'score' puts the worst first.",
+    help="Order of the results; 'score' puts the worst first.  Frames, in --csv and --jsonl, stay in their "
+    "order.",
 )
 @click.option(
     "--report",

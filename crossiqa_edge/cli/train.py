@@ -15,6 +15,7 @@ from crossiqa_edge.cli.train_options import (
     run_options,
     set_threads,
     shared_options,
+    tell_scale,
 )
 from crossiqa_edge.errors import ConfigError, MissingDependencyError
 
@@ -149,11 +150,14 @@ def _finetune_by_recipe(
     if options["scale"] is not None:
         raise ConfigError("--scale is of a table of your own; a recipe's sets know theirs; leave it out")
     recipe = load_recipe(FinetuneRecipe, name, overrides(options))
+    roots = dict(pair(item, "--data") for item in data)
     with joined(options["device"]) as world:
+        if world.leads:
+            tell_scale(roots)
         path = run(
             recipe,
             None if weights is None else weights_of(weights),
-            dict(pair(item, "--data") for item in data),
+            roots,
             options["out"],
             world,
             name=options["name"],
@@ -188,6 +192,8 @@ def plan(plan: str, data: tuple[str, ...], name: str | None, **options: Any) -> 
     set_threads(options["threads"])
     roots = dict(pair(item, "--data") for item in data)
     with joined(options["device"]) as world:
+        if world.leads:
+            tell_scale(roots)
         path = run_plan(stages, roots, options["out"], world, name=name, **run_options(options))
         if world.leads:
             click.echo(path)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
+from crossiqa_edge.cli.console import complain
+from crossiqa_edge.data.datasets.scale import USUAL, taken_as
 from crossiqa_edge.errors import ConfigError, MissingDependencyError
 
 RECIPE_HELP = "Packaged recipe by name, or a TOML file. See: crossiqa train recipes."
@@ -79,6 +82,14 @@ def pair(text: str, option: str) -> tuple[str, str]:
     if not equals:
         raise ConfigError(f"{option} {text!r}: write it as NAME=VALUE")
     return key, value
+
+
+def tell_scale(roots: Mapping[str, str]) -> None:
+    """Say on which scale the opinions of a labelled folder are taken, unless it is the usual one."""
+    from crossiqa_edge.data.datasets.catalogue import open_set
+
+    if "folder" in roots and (opened := open_set("folder", roots["folder"])).native_range != USUAL:
+        complain(f"{opened.name}: {taken_as(opened.native_range)}; write them on 0 to 100 if it is another")
 
 
 def _number(text: str) -> int | float | str:

@@ -81,7 +81,9 @@ def make_app(scorer: Scorer, limits: Limits) -> Starlette:
         HTTPException: _http_error,
         Exception: _unexpected,
     }
-    return Starlette(routes=routes, exception_handlers=handlers, lifespan=server.lifespan)
+    app = Starlette(routes=routes, exception_handlers=handlers, lifespan=server.lifespan)
+    app.router.redirect_slashes = False  # an address that is not there is 404, with the reason
+    return app
 
 
 class _Server:

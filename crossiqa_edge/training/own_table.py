@@ -14,6 +14,7 @@ import numpy as np
 
 from crossiqa_edge.data.datasets.base import QualitySet, Sample
 from crossiqa_edge.data.datasets.release import unit_score
+from crossiqa_edge.data.datasets.scale import likely_scale, taken_as
 from crossiqa_edge.data.datasets.tables import number, read_csv
 from crossiqa_edge.errors import DatasetError
 from crossiqa_edge.imaging.decode import decode
@@ -21,7 +22,6 @@ from crossiqa_edge.imaging.decode import decode
 FILE_COLUMNS = ("file", "filename", "file_name", "image", "image_name", "picture", "path", "name")
 SCORE_COLUMNS = ("mos", "score", "opinion", "rating", "quality")
 REFERENCE_COLUMNS = ("reference", "content", "scene")
-SCALES = ((0.0, 1.0), (1.0, 5.0), (0.0, 5.0), (0.0, 10.0), (0.0, 100.0))
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def read_own_table(path: str | os.PathLike[str], scale: tuple[float, float] | No
     any of them. Several rows for a picture are several opinions, and their mean is taken.
 
     Args:
-        scale: (worst, best) of the opinions; None takes the narrowest of ``SCALES`` that holds them all,
+        scale: (worst, best) of the opinions; None takes the narrowest usual one that holds them all,
             or else their own lowest and highest.
 
     Raises:
@@ -81,7 +81,7 @@ def read_own_table(path: str | os.PathLike[str], scale: tuple[float, float] | No
             f"{table}: every opinion is {next(iter(means.values())):g}, so there is no order to learn; "
             f"check the column {score_column!r}"
         )
-    worst_best = scale or _scale_of(list(means.values()))
+    worst_best = scale or likely_scale(means.values()) or (min(means.values()), max(means.values()))
     present = {key: table.parent / key for key in means if (table.parent / key).is_file()}
     missing = {key: f"no such file in {table.parent}" for key in means if key not in present}
     twins = _same_bytes(present)
@@ -110,10 +110,7 @@ def _notes(
 ) -> list[str]:
     notes = []
     if not given:
-        notes.append(
-            f"opinions are taken as on a scale from {scale[0]:g} (worst) to {scale[1]:g} (best); "
-            "say --scale WORST,BEST if it is another"
-        )
+        notes.append(f"{taken_as(scale)}; say --scale WORST,BEST if it is another")
     if repeated := sum(len(values) > 1 for values in opinions.values()):
         notes.append(f"{repeated} pictures are listed more than once; the mean of their opinions is taken")
     if twins:
@@ -138,11 +135,6 @@ def _column(table: Path, header: Sequence[str], names: Sequence[str]) -> str:
 def _found(header: Sequence[str], names: Sequence[str]) -> str | None:
     known = {column.strip().casefold(): column for column in header if column is not None}
     return next((known[name] for name in names if name in known), None)
-
-
-def _scale_of(opinions: Sequence[float]) -> tuple[float, float]:
-    low, high = min(opinions), max(opinions)
-    return next((scale for scale in SCALES if scale[0] <= low and high <= scale[1]), (low, high))
 
 
 def _contents(

@@ -85,7 +85,7 @@ def address_of(source: str | os.PathLike[str]) -> Address:
             raise InputError("standard input is closed; pipe a video into it")
         if sys.stdin.isatty():
             raise InputError("standard input is a terminal; pipe a video into it")
-        return piped(unbuffered(sys.stdin.buffer), "standard input")
+        return piped(unbuffered(sys.stdin.buffer), source)
     reserved = _RESERVED.fullmatch(source)
     if reserved:
         return _reserved(reserved[1], reserved[2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,3 +34,11 @@ def test_a_row_counts_each_flag() -> None:
     line, milliseconds = flag_rates.row("mixed", frames())
     assert line == "| mixed | 5 | 40.0% | 20.0% | 20.0% | 20.0% |"
     assert milliseconds > 0
+
+
+def test_a_folder_without_pictures_is_no_row_of_zeros(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert flag_rates.main([str(tmp_path / "absent")]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and "absent: no picture" in err

@@ -152,6 +152,17 @@ def test_compiling_leaves_time_for_the_cases_that_follow():
     assert not budget.affords(TUNED, 0)
 
 
+def test_cases_that_take_longer_than_expected_are_learnt_of():
+    """Triton compiles a launcher with each kernel, on a machine that nobody has seen."""
+    hours = Hours()
+    budget = Budget(100.0, clock=hours)
+    with budget.of_a_case():
+        hours.now += 12.0
+        budget.took(TUNED, 4.0)
+    assert budget.affords(TUNED, 10)  # 6 s expected, and 80 s for the others, of 88 that are left
+    assert not budget.affords(TUNED, 11)
+
+
 def test_time_that_is_left_goes_to_what_was_left_out():
     hours = Hours()
 

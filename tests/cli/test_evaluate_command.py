@@ -239,3 +239,21 @@ def test_a_probe_holds_out_by_itself(crossiqa: Crossiqa, learnt: Path, pictures:
     done = crossiqa("evaluate", learnt, "--data", spec(pictures), "--held-out", "--linear-probe")
     assert done.code == 2
     assert "leave one out" in done.err
+
+
+def test_opinions_on_another_scale_are_taken_on_it_and_told(
+    crossiqa: Crossiqa, tiny_onnx: Path, pictures: Path
+) -> None:
+    """They were taken as on 0 to 100: the order was right, and all else wrong."""
+    hundred = json.loads(crossiqa("evaluate", tiny_onnx, "--data", spec(pictures), "--json").out)
+    table = pictures / "labels.csv"
+    header, *rows = table.read_text().splitlines()
+    fields = [row.split(",") for row in rows]
+    five = [[name, f"{1 + float(mos) / 25:.5f}", *rest] for name, mos, *rest in fields]
+    table.write_text("\n".join([header, *map(",".join, five)]))
+    done = crossiqa("evaluate", tiny_onnx, "--data", spec(pictures), "--json")
+    assert "from 1 (worst) to 5 (best); add ,native_range=" in done.err
+    (before,), (after,) = hundred["evaluations"], json.loads(done.out)["evaluations"]
+    assert after["overall"]["rmse"] == pytest.approx(before["overall"]["rmse"], abs=1e-3)
+    given = crossiqa("evaluate", tiny_onnx, "--data", f"{spec(pictures)},native_range=1,5", "--json")
+    assert (given.out, given.err) == (done.out, "")

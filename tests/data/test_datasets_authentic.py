@@ -120,7 +120,8 @@ def test_folder_with_all_columns_and_a_scale_that_runs_down(folder: Path) -> Non
         ("file,score\none.png,3\n", {}, "no column mos; the header has file, score"),
         ("file,mos\ngone.png,3\n", {}, r"labels\.csv:2: .*gone\.png is missing"),
         ("file,mos\none.png,good\n", {}, r"labels\.csv:2: 'good' is not a number"),
-        ("file,mos\n\none.png,-1\n", {}, r"labels\.csv:3: score -1 is outside"),
+        ("file,mos\n\none.png,-1\n", {}, r"labels\.csv: opinions from -1 to -1 are on no usual scale"),
+        ("file,mos\n\none.png,-1\n", {"native_range": (0.0, 5.0)}, r"labels\.csv:3: score -1 is outside"),
         ("file,mos,l\none.png,3,1.5\n", {"level_column": "l"}, "'1.5' is not a whole number"),
     ],
 )
@@ -128,6 +129,20 @@ def test_malformed_table(folder: Path, table: str, options: dict[str, Any], mess
     (folder / "labels.csv").write_text(table)
     with pytest.raises(DatasetError, match=message):
         folder_csv(folder, **options)
+
+
+@pytest.mark.parametrize(
+    ("opinions", "scale", "scores"),
+    [((1.5, 5), (1, 5), [0.125, 1]), ((0.2, 0.9), (0, 1), [0.2, 0.9]), ((0, 7), (0, 10), [0, 0.7])],
+)
+def test_a_scale_that_is_not_given_is_the_narrowest_usual_one(
+    folder: Path, opinions: tuple[float, float], scale: tuple[float, float], scores: list[float]
+) -> None:
+    """They were taken as on 0 to 100, and intervals then covered nothing."""
+    rows = zip(("one.png", '"deep/#two, or so.png"'), opinions, strict=True)
+    (folder / "labels.csv").write_text("file,mos\n" + "".join(f"{file},{mos}\n" for file, mos in rows))
+    opened = folder_csv(folder)
+    assert opened.native_range == scale and opened.scores == pytest.approx(scores)
 
 
 def test_table_in_another_encoding(folder: Path) -> None:

@@ -64,3 +64,38 @@ def test_the_shape_that_was_used_longest_ago_is_forgotten():
     assert recorder.recorded == []
     graphed(torch.ones(2))
     assert recorder.recorded == [(2,)]
+
+
+def test_streams_take_turns_on_what_a_shape_has_recorded(monkeypatch):
+    """Else one caller's input would be copied over another's while that is still read."""
+    log = []
+
+    class Event:
+        def record(self, stream):
+            log.append((stream, "frees"))
+
+        def synchronize(self):
+            log.append("all is done")
+
+    class Stream(str):
+        def wait_event(self, event):
+            log.append((self, "waits"))
+
+    def called_on(stream, x):
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream(stream))
+        return graphed(x)
+
+    def replays(function, static):
+        result = function(static)
+        return lambda: (log.append("replays"), result.copy_(function(static))), result
+
+    monkeypatch.setattr(torch.Tensor, "is_cuda", True)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    graphed = Graphed(double, replays)
+    called_on("one", torch.ones(2))
+    assert called_on("other", torch.full((2,), 3.0)).tolist() == [6.0, 6.0]
+    turns = [[(stream, "waits"), "replays", (stream, "frees")] for stream in ("one", "other")]
+    assert log == [*turns[0], *turns[1]]
+    for length in range(3, MAX_SHAPES + 3):
+        called_on("one", torch.ones(length))
+    assert log.count("all is done") == 1  # before the memory of the first shape was given back

@@ -61,6 +61,9 @@ class Driver:
     def _cuDeviceGetAttribute(self, attribute, device):  # noqa: N802
         return Result.CUDA_SUCCESS, self.capability[attribute]
 
+    def _cuDriverGetVersion(self):  # noqa: N802
+        return Result.CUDA_SUCCESS, 12090
+
     def _cuModuleLoadData(self, image):  # noqa: N802
         return Result.CUDA_SUCCESS, ("module", image)
 
@@ -139,6 +142,11 @@ def test_a_workload_that_was_not_built_is_refused(capability, dtype, batch):
 def test_a_driver_that_fails_is_a_backend_error(function):
     with pytest.raises(BackendError, match=f"{function} failed: CUDA_ERROR_INVALID_IMAGE"):
         Kernels(make_pack(), dtype="fp16", batch=1, driver=Driver(fail=function)).launch("double", POINTERS)
+
+
+def test_a_driver_that_cannot_read_the_code_is_told_with_its_version():
+    with pytest.raises(BackendError, match=r"this driver is CUDA 12\.9's, .* update the driver"):
+        Kernels(make_pack(), dtype="fp16", batch=1, driver=Driver(fail="cuModuleLoadData"))
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,10 @@ def test_what_cannot_be_scored_is_one_line_under_its_status(client, what):
     assert client.post("/v1/score", content=png()).status_code == 200  # and the server goes on
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/score", 405), ("GET", "/nothing", 404)])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/v1/score", 405), ("GET", "/nothing", 404), ("GET", "/v1/model/", 404)],
+)
 def test_wrong_addresses_are_answered_in_json_too(client, method, path, status):
     answer = client.request(method, path)
     assert answer.status_code == status
