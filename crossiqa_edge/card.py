@@ -7,13 +7,14 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeGuard
 
 from crossiqa_edge.errors import ArtefactError
 
 CARD_KEY = "crossiqa_card"  # the metadata key in ONNX and safetensors files
 CARD_FORMAT = 1
 _MAX_CARD_CHARS = 1 << 20
+_MAX_NESTING = 32  # of what a card keeps unread; ours have five levels, and Python copies a few hundred
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,18 @@ def _checked(values: dict[str, Any], where: str) -> dict[str, Any]:
             figure is None or number(figure) for figure in [*figures, *limits.values()]
         )
 
+    def accuracy(value: object) -> bool:
+        """Figures by metric by data set."""
+        return isinstance(value, dict) and all(
+            text(name)
+            and isinstance(figures, dict)
+            and all(text(metric) and isinstance(figure, int | float) for metric, figure in figures.items())
+            for name, figures in value.items()
+        )
+
+    def quantisation(value: object) -> bool:
+        return _open_table(value) and isinstance(value.get("search") or {}, dict)
+
     rules = {
         "name": text,
         "size": text,
@@ -168,17 +181,15 @@ def _checked(values: dict[str, Any], where: str) -> dict[str, Any]:
         "interval_half_widths": lambda value: (
             isinstance(value, list) and all(number(item) and 0 <= item <= 100 for item in value)
         ),
-        "interval_edges": lambda value: (
-            rising(value, 0, 100) and len(value) == max(len(values.get("interval_half_widths", [])) - 1, 0)
-        ),
+        "interval_edges": lambda value: rising(value, 0, 100),
         "reference_set": text,
         "reference_scores": lambda value: rising(value, 0, 100) and len(value) != 1,
         "precision": text,
         "training_data": lambda value: isinstance(value, list) and all(map(text, value)),
-        "accuracy": lambda value: isinstance(value, dict),
-        "recipe": lambda value: isinstance(value, dict),
+        "accuracy": accuracy,
+        "recipe": _open_table,
         "acceptance": acceptance,
-        "quantisation": lambda value: isinstance(value, dict),
+        "quantisation": quantisation,
         "weights_sha256": text,
         "opset": lambda value: value is None or (isinstance(value, int) and 1 <= value <= 1000),
         "licence": text,
@@ -188,7 +199,23 @@ def _checked(values: dict[str, Any], where: str) -> dict[str, Any]:
     for key in ("name", "size"):
         if key not in values:
             raise ArtefactError(f"{where}: the model card lacks {key!r}; export the model again")
-    for key, value in values.items():
-        if not rules[key](value):
-            raise ArtefactError(f"{where}: the model card has a bad {key!r}; export the model again")
+    bad = [key for key, value in values.items() if not rules[key](value)]
+    edges, regions = values.get("interval_edges", []), values.get("interval_half_widths", [])
+    if not bad and len(edges) != max(len(regions) - 1, 0):  # only now are both sure to be lists
+        bad = ["interval_edges"]
+    if bad:
+        raise ArtefactError(f"{where}: the model card has a bad {bad[0]!r}; export the model again")
     return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def _open_table(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether ``value`` is an object of any JSON that is not nested so deeply that it cannot be copied."""
+    layer = [value]
+    for _ in range(_MAX_NESTING):
+        inner = [
+            item.values() if isinstance(item, dict) else item
+            for item in layer
+            if isinstance(item, dict | list)
+        ]
+        layer = [item for items in inner for item in items]
+    return isinstance(value, dict) and not layer

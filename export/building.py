@@ -22,7 +22,9 @@ from typing import Any, NamedTuple, Protocol
 from crossiqa_edge.errors import ArtefactError
 from crossiqa_edge.export.acceptance import LIMITS, Acceptance, Infer, accept, require
 from crossiqa_edge.export.targets import Options, Progress, Target
+from crossiqa_edge.runtime import tensorrt as engines
 from crossiqa_edge.runtime.artefact import Artefact
+from crossiqa_edge.runtime.backend import Backend
 from crossiqa_edge.runtime.select import obstacles, open_backend
 
 
@@ -105,10 +107,19 @@ def _compared(built: Path, graph: Artefact, row: Target, reference: Infer, again
     hindrance = obstacles(artefact)[row.backend]
     if hindrance is not None:
         return hindrance.removeprefix(f"{built}: ")  # a name that it has only until it is moved
-    backend = open_backend(artefact, row.backend)
+    backend = _opened(artefact, graph, row.backend)
     card = graph.card
     limits = LIMITS[row.single if card.precision == "fp32" else card.precision]
     try:
         return accept(backend.infer, reference, card, limits, against=against)
     finally:
         backend.close()
+
+
+def _opened(built: Artefact, graph: Artefact, name: str) -> Backend:
+    """What was built, ready to run. Of a plan without weights the file alone is not enough: users open the
+    graph, which would find no engine yet, for this one awaits its verdict.
+    """
+    if built.kind == "engine":
+        return engines.open_backend(built, name=name, graph=graph)
+    return open_backend(built, name)

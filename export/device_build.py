@@ -2,9 +2,11 @@
 
     python3 build_engine.py [--opt-batch 1] [--max-batch 8] [--workspace MiB] [--dla N]
 
-First every file is compared with its hash, before any other file of the bundle is run. The engine goes into
-this user's cache, where `selftest.py --backend tensorrt` and the command line of the bundled package find it.
-Another TensorRT, GPU or board needs another engine: run this again there.
+First every file is compared with its hash, before any other file of the bundle is run. Then the engine is
+built and scores the bundle's pictures. If it gives the stored scores, it goes into this user's cache, where
+`selftest.py --backend tensorrt` and the command line of the bundled package find it; if not, it is not kept.
+Another TensorRT, GPU or board needs another engine: run this again there. Exit codes: 0 built; 1 built, and
+refused because a score differs by more than the precision explains; 2 not built, or it could not be run.
 """
 
 from __future__ import annotations
@@ -16,12 +18,13 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 
 
 def main() -> int:
-    """Build, and say where the engine is; 2 if it cannot be built."""
+    """Build, compare, and say where the engine is; whatever prevents that is one line."""
     parser = argparse.ArgumentParser(description="Build the TensorRT engine of the bundled model.")
     parser.add_argument("--opt-batch", type=int, default=1, help="the batch to be fastest at")
     parser.add_argument("--max-batch", type=int, default=8, help="the largest batch")
@@ -34,16 +37,18 @@ def main() -> int:
         return 2
     sys.path.insert(0, str(HERE / "python"))  # the package that came along
     try:
-        return _build(given)
+        return _build(given, json.loads((HERE / "bundle.json").read_bytes()))
     except ImportError as error:
         print(f"build_engine: {error}; first: pip install -r requirements.txt", file=sys.stderr)
         return 2
 
 
-def _build(given: argparse.Namespace) -> int:
-    from crossiqa_edge.errors import CrossIQAError
+def _build(given: argparse.Namespace, bundle: dict[str, Any]) -> int:
+    from crossiqa_edge.errors import ConfigError, CrossIQAError
 
     try:
+        if not bundle.get("scores") or "tolerance" not in bundle:  # before minutes of work
+            raise ConfigError("bundle.json has no scores to compare with; get the bundle again")
         from crossiqa_edge.export.targets import Options, check, target
         from crossiqa_edge.export.tensorrt import build
         from crossiqa_edge.runtime.artefact import Artefact
@@ -55,12 +60,37 @@ def _build(given: argparse.Namespace) -> int:
         model = Artefact.open(HERE / "model.onnx")
         check(target("tensorrt"), model.card.precision, options)
         with tempfile.TemporaryDirectory() as folder:  # the one in the cache is the one that is used
-            build(model, Path(folder) / "model.engine", options, _say)
+            if not _judged(build(model, Path(folder) / "model.engine", options, _say, awaiting=True), bundle):
+                print("build_engine: the engine does not give the stored scores; not kept", file=sys.stderr)
+                return 1
     except CrossIQAError as error:
         print(f"build_engine: {error}", file=sys.stderr)
         return 2
     print(f"built, in {cache_folder()}; next: python3 selftest.py --backend tensorrt")
     return 0
+
+
+def _judged(built: Path, bundle: dict[str, Any]) -> bool:
+    """Whether the engine file gives the stored scores; until then no backend finds it in the cache.
+
+    Its card keeps no verdict: that is one of hundreds of views, which `crossiqa verify` compares.
+    """
+    from crossiqa_edge.errors import ArtefactError
+    from crossiqa_edge.export.device_scores import agrees
+    from crossiqa_edge.export.tensorrt import discard, record
+    from crossiqa_edge.runtime.scorer import Scorer
+
+    try:
+        with Scorer.load(built, backend="tensorrt") as scorer:
+            sound = agrees(scorer, HERE, bundle)
+        if sound:
+            record(built, {})
+        else:
+            discard(built, refused=True)
+    except BaseException as error:  # an interrupt included
+        discard(built, refused=isinstance(error, ArtefactError))
+        raise
+    return sound
 
 
 def _say(stage: str, share: float | None = None) -> None:

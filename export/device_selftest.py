@@ -37,7 +37,8 @@ def main() -> int:
 
 
 def _compare_all(bundle: dict[str, Any]) -> int:
-    """Score the pictures, print one line each and a verdict."""
+    """Score the pictures; 1 if a score differs."""
+    from crossiqa_edge.export.device_scores import agrees
     from crossiqa_edge.runtime.scorer import Scorer
     from crossiqa_edge.runtime.select import AUTO, BACKENDS
 
@@ -45,19 +46,7 @@ def _compare_all(bundle: dict[str, Any]) -> int:
     parser.add_argument("--backend", default=AUTO, choices=[AUTO, *BACKENDS], help="what runs the model")
     with Scorer.load(HERE / "model.onnx", backend=parser.parse_args().backend) as scorer:
         print(f"{scorer.card.identity} on {scorer.backend.describe} ({scorer.backend.reason})")
-        differences = [_compare(scorer, picture) for picture in bundle["scores"]]
-    worst, limit = max(differences), bundle["tolerance"]
-    agrees = all(difference <= limit for difference in differences)  # of no number, nothing holds
-    print(f"{'agrees' if agrees else 'DIFFERS'}: at most {worst:.3f} points of 100, allowed are {limit}")
-    return 0 if agrees else 1
-
-
-def _compare(scorer: Any, picture: dict[str, Any]) -> float:
-    """Points between the score of a picture here and the stored one."""
-    value = scorer.score(HERE / picture["picture"]).value
-    difference = abs(value - picture["score"])
-    print(f"{picture['picture']:<28} {value:8.3f}  stored {picture['score']:8.3f}  off by {difference:.3f}")
-    return float(difference)
+        return 0 if agrees(scorer, HERE, bundle) else 1
 
 
 # The two that follow are in `build_engine.py` too: a module for both would be run before it was checked.

@@ -20,7 +20,7 @@ from typing import Any
 from crossiqa_edge.atomic import atomic_write
 from crossiqa_edge.errors import ArtefactError, BackendError
 from crossiqa_edge.export.targets import Options, Progress
-from crossiqa_edge.export.trt_builder import Plan, capabilities_of, compile_plan, profile_of
+from crossiqa_edge.export.trt_builder import REVISION, Plan, capabilities_of, compile_plan, profile_of
 from crossiqa_edge.export.trt_layers import count
 from crossiqa_edge.runtime import devices, engine_cache
 from crossiqa_edge.runtime.artefact import Artefact
@@ -113,9 +113,14 @@ def engine_key(runtime: str, source: Artefact, options: Options, capabilities: t
         platform=devices.platform_name(),
         profile=profile_of(options),
         precision=source.card.precision,
-        recipe=hashlib.sha256(json.dumps(asdict(options), sort_keys=True).encode()).hexdigest(),
+        recipe=_recipe(options),
         toolkit=__version__,
     )
+
+
+def _recipe(options: Options) -> str:
+    asked = {"revision": REVISION, **asdict(options)}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def _build(

@@ -5,8 +5,9 @@
     OUT/<name>/1/model.onnx     the graph, for the server's onnxruntime backend
 
 A request holds uint8 views (V, S, S, 3), as ``crossiqa_edge.imaging.sampling.sample`` makes them, and the
-answer their scores, float32 (V,). The server gathers requests into batches. Written by the server's
-documentation and checked against its message types; not run on a server.
+answer their scores, float32 (V, 1): the server wants an axis beside the batch's, which the graph's (V,) has
+not. The server gathers requests into batches. Written by the server's documentation and checked against its
+message types; not run on a server.
 """
 
 from __future__ import annotations

@@ -17,11 +17,17 @@ from crossiqa_edge.export.targets import Options, Progress
 from crossiqa_edge.export.trt_graph import for_tensorrt
 from crossiqa_edge.export.trt_layers import Layer, read_layers
 from crossiqa_edge.export.trt_progress import Phases, monitor
+from crossiqa_edge.export.trt_weights import constants_beside
 from crossiqa_edge.export.turing_graph import without_float32_products
 from crossiqa_edge.runtime.devices import RUNTIMES, absence, device
+from crossiqa_edge.runtime.stripped_plan import join
 
 # The architectures for which TensorRT for RTX compiles ahead of time, without a GPU (its ComputeCapability).
 RTX_CAPABILITIES = (75, 80, 86, 89, 120, 121)
+
+# Part of every engine's key. Raise it with what ``_configure`` and ``graph_of_plan`` do whatever the options,
+# so that an engine that was built otherwise is not taken for one of today's.
+REVISION = 2
 
 _TURING = 75
 
@@ -31,7 +37,7 @@ class Plan:
     """What a build gave.
 
     Attributes:
-        data: the serialised plan.
+        data: the serialised plan; without weights, as ``crossiqa_edge.runtime.stripped_plan`` keeps it.
         layers: as the builder described them.
         timings: the kernels' timings, for the next build; None if the library keeps none.
     """
@@ -70,9 +76,7 @@ def compile_plan(
     builder = _builder(api, log, runtime)
     network = builder.create_network(_strongly_typed(api))
     parser = api.OnnxParser(network, log.logger(api))
-    ours = for_tensorrt(for_plugin(graph, runtime), where)
-    if runtime == "tensorrt-rtx" and _TURING in options.compute_capabilities:
-        ours = without_float32_products(ours, where)
+    ours = graph_of_plan(graph, runtime, options, where)
     if not parser.parse(ours):
         raise ArtefactError(f"{where}: {runtime} does not take this graph: {log.first_error()}")
     phases = Phases(progress)
@@ -92,7 +96,23 @@ def compile_plan(
     if data is None:
         raise BackendError(f"{where}: {runtime} could not build a plan: {log.first_error()}")
     kept = bytes(cache.serialize()) if cache is not None else None
-    return Plan(bytes(data), read_layers(log.layers), kept)
+    made = bytes(data)
+    if options.strip_weights:
+        made = join(made, constants_beside(graph, ours))
+    return Plan(made, read_layers(log.layers), kept)
+
+
+def graph_of_plan(graph: bytes, runtime: str, options: Options, where: str = "ONNX file") -> bytes:
+    """The ONNX file ``graph`` as the builder gets it: what the weights of the plan are called by.
+
+    Raises:
+        BackendError: the graph asks for a plugin that cannot be had here.
+        ArtefactError: its layers are not as ``graph`` writes them.
+    """
+    ours = for_tensorrt(for_plugin(graph, runtime), where)
+    if runtime == "tensorrt-rtx" and _TURING in options.compute_capabilities:
+        ours = without_float32_products(ours, where)
+    return ours
 
 
 def profile_of(options: Options) -> tuple[int, int, int]:
@@ -192,6 +212,9 @@ def _profile(builder: Any, network: Any, options: Options) -> Any:
 
 def _configure(api: ModuleType, builder: Any, config: Any, options: Options, runtime: str) -> None:
     flags = api.BuilderFlag
+    if hasattr(flags, "REQUIRE_USER_ALLOCATION"):
+        # TensorRT for RTX: else a plan may allocate while it runs, which no captured CUDA graph can do.
+        config.set_flag(flags.REQUIRE_USER_ALLOCATION)
     if options.workspace is not None:
         config.set_memory_pool_limit(api.MemoryPoolType.WORKSPACE, options.workspace << 20)
     if options.hardware_compatible:

@@ -95,5 +95,5 @@ class Graphed:
             if oldest.free is not None:
                 oldest.free.synchronize()  # its memory is given back, and another stream may get it
         static = x.clone()
-        free = torch.cuda.Event() if x.is_cuda else None
+        free = torch.cuda.Event() if x.is_cuda else None  # type: ignore[no-untyped-call]
         return _Recorded(static, *self._capture(self._function, static), free)

@@ -71,6 +71,12 @@ class FakeCuda:
         while self.queues.get(stream):
             self.step(stream)
 
+    def synchronise_device(self):
+        self.synchronised.append("device")
+        for stream in self.queues:
+            while self.queues[stream]:
+                self.step(stream)
+
     def step(self, stream):
         recorded, work, what = self.queues[stream].pop(0)
         work()
@@ -92,17 +98,41 @@ class FakeCuda:
         self.closed = True
 
 
-class MeanContext:
+class MeanEngine:
     """An engine whose score of a view is its mean byte / 255 * 100, like the tiny graph's."""
 
-    def __init__(self, cuda, size):
-        self.cuda, self.size, self.batches = cuda, size, []
+    memory = 4096
+
+    def __init__(self, cuda, size, capturable=True):
+        self.cuda, self.size, self.can_be_captured = cuda, size, capturable
+        self.contexts = []
+
+    def context(self, memory):
+        self.contexts.append(MeanContext(self.cuda, self.size, memory, self.can_be_captured))
+        return self.contexts[-1]
+
+
+class MeanContext:
+    """An execution of such an engine. What is captured of it fails once it has been set to something else."""
+
+    def __init__(self, cuda, size, memory=0, capturable=True):
+        self.cuda, self.size, self.memory, self.can_be_captured = cuda, size, memory, capturable
+        self.batches = []
+        self.state = None
+
+    def capturable(self, stream):
+        assert self.batches, "known only after a first run"
+        return self.can_be_captured
 
     def enqueue(self, batch, views, scores, stream):
         self.batches.append(batch)
         count = batch * self.size * self.size * 3
+        self.state = state = (batch, views, scores)
+        captured = self.cuda.capturing is not None
+        assert self.can_be_captured or not captured, "cudaErrorStreamCaptureUnsupported"
 
         def work():
+            assert self.state == state or not captured, "the context is not as it was captured"
             pixels = np.ctypeslib.as_array((ctypes.c_uint8 * count).from_address(views))
             result = (pixels.reshape(batch, -1).mean(1) / 2.55).astype(np.float32)
             ctypes.memmove(scores, result.ctypes.data, result.nbytes)
@@ -111,12 +141,20 @@ class MeanContext:
 
 
 def on_device(array, **changes):
-    """``array``, as if it lay in GPU memory; ``changes`` to what its interface says."""
+    """``array``, as if it lay in GPU memory and was done; ``changes`` to what its interface says."""
     interface = {
         "shape": array.shape,
         "typestr": array.dtype.str,
         "data": (array.ctypes.data, False),
         "strides": None if array.flags.c_contiguous else array.strides,
         "version": 3,
+        "stream": None,
     }
     return SimpleNamespace(__cuda_array_interface__={**interface, **changes}, keeps=array)
+
+
+def as_torch_has_it(array):
+    """``array``, as if it were a tensor of PyTorch, which names no stream."""
+    tensor = on_device(array, version=2)
+    del tensor.__cuda_array_interface__["stream"]
+    return tensor

@@ -143,19 +143,54 @@ def test_missing_keys(key: str) -> None:
         ("interval_half_width", -1),
         ("interval_half_widths", [8.0, -1.0, 10.0]),
         ("interval_edges", [60.0, 30.0]),
-        ("interval_edges", [30.0]),  # one too few for three half widths
+        ("interval_half_widths", 5),
+        ("interval_half_widths", None),
+        ("interval_edges", []),  # two too few for three half widths
+        ("interval_edges", [30.0]),
         ("interval_edges", [30.0, 60.0, 90.0]),
         ("reference_scores", [50.0]),
         ("reference_scores", [50.0, 40.0]),
         ("reference_scores", [50.0, 101.0]),
         ("training_data", "TID2013"),
         ("accuracy", []),
+        ("accuracy", {"TID2013": 0.81}),
+        ("accuracy", {"TID2013": {"srcc": None}}),
+        ("accuracy", {"escape\x1b[31m": {"srcc": 0.81}}),
+        ("recipe", []),
+        ("quantisation", {"search": "percentile"}),
         ("opset", 0),
         ("opset", "18"),
     ],
 )
 def test_values_of_a_wrong_type_or_range(key: str, value: Any) -> None:
     assert f"bad '{key}'" in refusal(json.dumps({**asdict(CARD), key: value}))
+
+
+@pytest.mark.parametrize("key", ["recipe", "quantisation"])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a": ', "}")], ids=["lists", "objects"])
+def test_values_that_python_could_read_but_not_copy(key: str, opening: str, closing: str) -> None:
+    deep = f'{{"a": {opening * 500}0{closing * 500}}}'
+    text = json.dumps({**asdict(CARD), key: "deep"}).replace('"deep"', deep)
+    assert f"bad '{key}'" in refusal(text)
+
+
+EVERY_KIND = [None, True, 0, -1.5, 10**400, "", "x", [], [1], [None], [[]], {}, {"a": 1}, {"a": {"b": []}}]
+
+
+@pytest.mark.parametrize("order", [list, reversed], ids=["as written", "back to front"])
+@pytest.mark.parametrize("key", [item.name for item in fields(ModelCard)])
+def test_every_key_with_every_kind_of_value_in_any_order_is_a_card_or_our_own_error(
+    key: str, order: Any
+) -> None:
+    for value in EVERY_KIND:
+        values = {**asdict(CARD), key: value}
+        try:
+            card = ModelCard.from_json(json.dumps({name: values[name] for name in order(list(values))}))
+        except ArtefactError:
+            continue
+        assert ModelCard.from_json(card.to_json()) == card
+        card.interval(50.0)
+        card.percentile(50.0)
 
 
 def test_keys_of_the_future_are_passed_over() -> None:

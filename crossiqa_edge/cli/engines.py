@@ -11,6 +11,7 @@ import click
 from crossiqa_edge.cli.console import complain, print_table
 from crossiqa_edge.runtime import engine_cache
 from crossiqa_edge.runtime.engine_cache import Entry
+from crossiqa_edge.runtime.private_files import key_path, known_key
 
 _PIPE_WIDTH = 200  # columns where nobody's terminal says how wide it is
 _MIB = 1 << 20
@@ -57,15 +58,24 @@ def verify() -> int:
 def prune(everything: bool, dry_run: bool) -> None:
     """Remove engines that this machine will never load again; each is built anew when it is asked for.
 
-    An engine that only lacks a GPU at the moment stays.
+    An engine that only lacks a GPU or a library at the moment stays, and so does what could not be looked
+    into, or may be sound under another key than the one of this machine and user: --all removes these too.
+    Without that key nothing is removed, for nothing can be told from a forged engine.
     """
-    doomed = [entry for entry in engine_cache.entries() if everything or entry.stale]
+    entries = engine_cache.entries()
+    if not everything and entries and known_key() is None:
+        complain(f"there is no key, {key_path()}, so nothing was removed; --all removes everything")
+        return
+    doomed = [entry for entry in entries if everything or entry.stale]
     for entry in doomed:
         click.echo(f"{entry.path}: {entry.obstacle or 'usable, removed as asked'}")
         if not dry_run:
             engine_cache.remove(entry)
     freed = sum(entry.size for entry in doomed) / _MIB
     complain(f"{'would free' if dry_run else 'freed'} {freed:.1f} MiB, {len(doomed)} engines")
+    unknown = sum(entry.header is None for entry in entries if entry not in doomed)
+    if unknown:
+        complain(f"{unknown} stay that could not be judged; `crossiqa engines list` says why")
 
 
 def _record(entry: Entry) -> dict[str, Any]:

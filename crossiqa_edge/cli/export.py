@@ -79,8 +79,16 @@ _VERIFY = "crossiqa verify"
     metavar="NN",
     help="GPU architecture to build for, such as 86; may be repeated.",
 )
-@click.option("--hardware-compatible", is_flag=True, help="One plan for all GPUs from Ampere on.")
-@click.option("--version-compatible", is_flag=True, help="A plan that later minor versions load.")
+@click.option(
+    "--hardware-compatible",
+    is_flag=True,
+    help="One plan for all GPUs from Ampere on, for your own loaders: crossiqa takes the exact GPU only.",
+)
+@click.option(
+    "--version-compatible",
+    is_flag=True,
+    help="A plan for later minor versions, for your own loaders: crossiqa takes the exact version only.",
+)
 @click.option("--strip-weights", is_flag=True, help="A plan without weights, refitted when it is loaded.")
 @click.option("--opt-batch", type=int, default=_OPTIONS.opt_batch, show_default=True, help="Fastest batch.")
 @click.option("--max-batch", type=int, default=_OPTIONS.max_batch, show_default=True, help="Largest batch.")

@@ -37,6 +37,9 @@ class Cuda(Protocol):
 
     def wait(self, event: int) -> None: ...
     def synchronise(self, stream: int) -> None: ...
+    def synchronise_device(self) -> None:
+        """Wait for all that any stream of the device, of whatever library, still has to do."""
+
     def capture(self, stream: int, work: Callable[[], None]) -> int:
         """What ``work`` enqueues on ``stream``, as a graph to be launched; nothing runs yet."""
 
@@ -95,6 +98,9 @@ class CudaRuntime:
 
     def synchronise(self, stream: int) -> None:
         self._call(self._runtime.cudaStreamSynchronize, stream)
+
+    def synchronise_device(self) -> None:
+        self._call(self._runtime.cudaDeviceSynchronize)
 
     def capture(self, stream: int, work: Callable[[], None]) -> int:
         mode = self._runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal

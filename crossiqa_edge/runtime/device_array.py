@@ -1,7 +1,11 @@
-"""Arrays in GPU memory, known by the CUDA array interface (version 3), and the way to main memory.
+"""Arrays in GPU memory, known by the CUDA array interface, and the way to main memory.
 
 Of a tensor of PyTorch or CuPy, or what a decoder has left on the GPU, no more is asked than
 ``__cuda_array_interface__``: https://numba.readthedocs.io/en/stable/cuda/cuda_array_interface.html
+
+The work that makes an array may still be running when it is handed over, and our own streams wait for
+nobody else's. Since version 3 an array names the stream to wait for, or says ``None``: it is done. Others
+say nothing, PyTorch's tensors (version 2) among them: for those the whole device is waited for.
 """
 
 from __future__ import annotations
@@ -18,7 +22,10 @@ import numpy.typing as npt
 from crossiqa_edge.errors import BackendError, InputError
 from crossiqa_edge.runtime.cuda import Bytes, Cuda, CudaRuntime
 
+ANY_STREAM = -1  # no CUDA stream has this handle
+
 _UINT8 = ("|u1", "<u1")
+_NAMES_STREAMS = 3  # the first version of the interface that does
 
 
 class OnDevice(Protocol):
@@ -37,7 +44,7 @@ class DeviceArray:
         shape: of at least one dimension.
         typestr: the type of an element, as NumPy writes it.
         strides: bytes from one element to the next along each axis.
-        stream: that it is still being made on; None where it is done.
+        stream: that it is still being made on; None where it is done, ``ANY_STREAM`` where it does not say.
     """
 
     address: int
@@ -67,7 +74,15 @@ def device_array(thing: object) -> DeviceArray | None:
     shape = tuple(map(int, found["shape"]))
     given = found.get("strides")
     strides = _packed(shape) if given is None else tuple(map(int, given))
-    return DeviceArray(int(found["data"][0]), shape, str(found["typestr"]), strides, found.get("stream"))
+    return DeviceArray(int(found["data"][0]), shape, str(found["typestr"]), strides, _stream(found))
+
+
+def wait_until_made(cuda: Cuda, stream: int | None) -> None:
+    """Return once what is being made on ``stream``, as ``DeviceArray`` has it, can be read by any stream."""
+    if stream == ANY_STREAM:
+        cuda.synchronise_device()
+    elif stream is not None:
+        cuda.synchronise(stream)
 
 
 class DeviceReader:
@@ -85,7 +100,7 @@ class DeviceReader:
         self._buffer: Bytes = np.empty(0, np.uint8)
 
     def fetch(self, array: DeviceArray | OnDevice) -> npt.NDArray[np.uint8]:
-        """``array`` in main memory, after all that its stream still does to it; overwritten by the next call.
+        """``array`` in main memory, once it is made; overwritten by the next call.
 
         Args:
             array: uint8 with packed rows, which may lie apart, as those of pictures often do.
@@ -114,10 +129,16 @@ class DeviceReader:
         self._cuda.close()
 
     def _copy(self, found: DeviceArray, size: int) -> None:
-        if found.stream is not None:
-            self._cuda.synchronise(found.stream)
+        wait_until_made(self._cuda, found.stream)
         self._cuda.copy(self._buffer.ctypes.data, found.address, size, self._stream)
         self._cuda.synchronise(self._stream)
+
+
+def _stream(interface: Mapping[str, Any]) -> int | None:
+    if interface.get("version", 0) < _NAMES_STREAMS or "stream" not in interface:
+        return ANY_STREAM
+    stream: int | None = interface["stream"]
+    return stream
 
 
 def _packed(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -19,14 +19,22 @@ from pathlib import Path
 from crossiqa_edge.atomic import atomic_write
 from crossiqa_edge.errors import ArtefactError, OutputError
 from crossiqa_edge.runtime import devices
-from crossiqa_edge.runtime.engine_file import EngineHeader, EngineKey, read_engine
-from crossiqa_edge.runtime.private_files import POSIX, private_folder, read_private
-from crossiqa_edge.version import __version__
+from crossiqa_edge.runtime.engine_file import (
+    MAX_BYTES,
+    EngineHeader,
+    EngineKey,
+    may_have_another_key,
+    read_engine,
+    read_header,
+    unpack,
+)
+from crossiqa_edge.runtime.engine_fit import is_past
+from crossiqa_edge.runtime.engine_fit import obstacle as obstacle
+from crossiqa_edge.runtime.private_files import POSIX, key_path, known_key, private_folder, read_private
 
 SUFFIX = ".engine"
 AWAITING = ".awaiting"  # instead of it until there is a verdict
 MAX_TIMINGS_BYTES = 64 << 20
-NO_GPU = "no GPU"
 _LOCK = ".lock"
 
 
@@ -37,21 +45,17 @@ class Entry:
     Attributes:
         path: where it lies.
         size: in bytes.
-        header: what it says of itself; None if it cannot be trusted.
+        header: what it says of itself; None if it cannot be trusted, or could not be read.
         obstacle: why it is of no use here, in words; None if it is.
+        stale: this machine will never load it again. Not what only lacks a GPU, a library or access rights
+            at the moment, nor what may be sound under another key.
     """
 
     path: Path
     size: int
     header: EngineHeader | None
     obstacle: str | None
-
-    @property
-    def stale(self) -> bool:
-        """Of no use, and not only for want of a GPU: this machine will never load it again."""
-        if self.header is None or self.path.suffix == AWAITING:
-            return True
-        return any(found != NO_GPU for _, found in differences(self.header.key))
+    stale: bool = False
 
 
 def cache_folder() -> Path:
@@ -61,12 +65,22 @@ def cache_folder() -> Path:
 
 def entries(folder: Path | None = None) -> list[Entry]:
     """Every engine in ``folder`` (by default the cache), the newest first, each authenticated."""
-    folder = cache_folder() if folder is None else folder
-    paths = []
-    for path in (*folder.glob(f"*{SUFFIX}"), *folder.glob(f"*{AWAITING}")):
-        with suppress(FileNotFoundError):  # judged or removed meanwhile
-            paths.append((path.lstat(), path))
-    return [_entry(path, found.st_size) for found, path in sorted(paths, key=lambda pair: -pair[0].st_mtime)]
+    known = _known_key()
+    return [_entry(path, size, *known) for path, size in _files(folder, SUFFIX, AWAITING)]
+
+
+def plans(onnx_sha256: str, folder: Path | None = None) -> list[str]:
+    """SHA-256 of every plan that was built of the ONNX file with ``onnx_sha256``, the newest first.
+
+    Of headers alone, so that it costs little: whether one of them can be used is not asked.
+    """
+    found = []
+    for path, _ in _files(folder, SUFFIX):
+        with suppress(ArtefactError):  # no key, or not of ours: nobody runs it
+            header = read_header(path)
+            if header.key.onnx_sha256 == onnx_sha256:
+                found.append(header.plan_sha256)
+    return found
 
 
 def find(onnx_sha256: str, runtime: str, folder: Path | None = None) -> tuple[Entry | None, str]:
@@ -75,8 +89,11 @@ def find(onnx_sha256: str, runtime: str, folder: Path | None = None) -> tuple[En
     Returns:
         The entry and an empty string, or None and the reason in words.
     """
+    found = entries(folder)
     reason = "no engine of this model has been built on this machine"
-    for entry in entries(folder):
+    if any(entry.header is None and not entry.stale for entry in found):
+        reason += ", or it is one that cannot be looked into (`crossiqa engines list`)"
+    for entry in found:
         header = entry.header
         if header is None or (header.key.onnx_sha256, header.key.runtime) != (onnx_sha256, runtime):
             continue
@@ -154,39 +171,10 @@ def forget(key: EngineKey, plan_sha256: str, folder: Path | None = None) -> None
     """
     path = _path(key, cache_folder() if folder is None else folder)
     if path.exists():
-        entry = _entry(path, path.stat().st_size)
+        entry = _entry(path, path.stat().st_size, *_known_key())
         if entry.header is None or entry.header.plan_sha256 == plan_sha256:
             remove(entry)
     forget_awaiting(key, folder)
-
-
-def differences(key: EngineKey) -> list[tuple[str, str]]:
-    """Pairs of (what an engine with ``key`` was built for, what this machine has); empty if all agree."""
-    version = devices.runtime_version(key.runtime) if key.runtime in devices.RUNTIMES else None
-    here = devices.device()
-    pairs = [
-        (
-            f"{key.runtime} {key.runtime_version}",
-            f"{key.runtime} {version}" if version else f"no {key.runtime}",
-        ),
-        (key.platform, devices.platform_name()),
-        (f"crossiqa-edge {key.toolkit}", f"crossiqa-edge {__version__}"),
-    ]
-    if here is None or here.capability not in key.capabilities:
-        pairs.insert(0, (_architectures(key), f"sm_{here.capability}" if here else NO_GPU))
-    elif key.device:
-        pairs.insert(0, (key.device, here.name))
-    return [(built, found) for built, found in pairs if built != found]
-
-
-def obstacle(key: EngineKey) -> str | None:
-    """Why an engine with ``key`` cannot be used here, in words; None if it can."""
-    pairs = differences(key)
-    if not pairs:
-        return None
-    built, found = (", ".join(texts) for texts in zip(*pairs, strict=True))
-    outcome = "cannot run here" if NO_GPU in found else "will rebuild"
-    return f"built for {built}; this machine has {found}: {outcome}"
 
 
 def remove(entry: Entry) -> None:
@@ -206,14 +194,45 @@ def _unlink(path: Path) -> None:
         raise OutputError(f"{path}: not removed ({error.strerror})") from error
 
 
-def _entry(path: Path, size: int) -> Entry:
+def _files(folder: Path | None, *suffixes: str) -> list[tuple[Path, int]]:
+    """Path and size of what ends in one of ``suffixes``, the newest first."""
+    folder = cache_folder() if folder is None else folder
+    paths = []
+    for path in (path for suffix in suffixes for path in folder.glob(f"*{suffix}")):
+        with suppress(FileNotFoundError):  # judged or removed meanwhile
+            paths.append((path.lstat(), path))
+    return [(path, found.st_size) for found, path in sorted(paths, key=lambda pair: -pair[0].st_mtime)]
+
+
+def _known_key() -> tuple[bytes | None, str]:
+    """The key that engines here are authenticated with, or None and the reason. Looking makes none."""
     try:
-        header, _ = read_engine(path)
+        key = known_key()
     except ArtefactError as error:
-        return Entry(path, size, None, str(error).removeprefix(f"{path}: "))
+        return None, str(error)
+    return key, "" if key else f"there is no key, {key_path()}: it cannot be told from a forged one"
+
+
+def _entry(path: Path, size: int, key: bytes | None, no_key: str) -> Entry:
+    """What can be known of the file; what could not be looked into may be sound, and is not stale."""
+
+    def unknown(why: object, *, stale: bool = False) -> Entry:
+        return Entry(path, size, None, str(why).removeprefix(f"{path}: "), stale)
+
+    try:
+        data = read_private(path, MAX_BYTES)
+    except ArtefactError as error:
+        return unknown(error)
+    if key is None:
+        return unknown(no_key)
+    try:
+        header, _ = unpack(data, str(path), key)
+    except ArtefactError as error:
+        return unknown(error, stale=not may_have_another_key(data, key))
     if path.suffix == AWAITING:
-        return Entry(path, size, header, "not compared with the original yet: export it again")
-    return Entry(path, size, header, obstacle(header.key))
+        why = "not compared with the original yet: export it again"
+        return Entry(path, size, header, why, stale=True)
+    return Entry(path, size, header, obstacle(header.key), is_past(header.key))
 
 
 def _path(key: EngineKey, folder: Path, suffix: str = SUFFIX) -> Path:
@@ -225,10 +244,6 @@ def _is_sound(path: Path, key: EngineKey) -> bool:
         return read_engine(path)[0].key == key
     except ArtefactError:
         return False  # missing, or damaged: built again over it
-
-
-def _architectures(key: EngineKey) -> str:
-    return " ".join(f"sm_{capability}" for capability in key.capabilities)
 
 
 @contextmanager

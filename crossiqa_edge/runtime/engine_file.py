@@ -18,11 +18,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from crossiqa_edge.card import ModelCard
 from crossiqa_edge.errors import ArtefactError
-from crossiqa_edge.runtime.private_files import machine_key, read_private, tag
+from crossiqa_edge.runtime.private_files import (
+    key_path,
+    known_key,
+    machine_key,
+    read_private,
+    read_private_start,
+    tag,
+)
 
 MAGIC = b"CIQAENG1"
 MAX_BYTES = 1 << 30
@@ -117,6 +124,16 @@ def read_engine(path: Path, key: bytes | None = None) -> tuple[EngineHeader, byt
     return unpack(read_private(path, MAX_BYTES), str(path), key)
 
 
+def read_header(path: Path, key: bytes | None = None) -> EngineHeader:
+    """The header alone, authenticated; what follows it is not read, nor compared with what it says.
+
+    Raises:
+        ArtefactError: as ``read_engine``, but for damage of the plan.
+    """
+    start = read_private_start(path, _PREFIX_BYTES + MAX_HEADER_BYTES)
+    return _authentic(_parts(start, str(path)), str(path), key)
+
+
 def unpack(data: bytes, where: str, key: bytes | None = None) -> tuple[EngineHeader, bytes]:
     """Header and plan in the bytes of an engine file; ``where`` names it in error messages.
 
@@ -124,22 +141,63 @@ def unpack(data: bytes, where: str, key: bytes | None = None) -> tuple[EngineHea
         ArtefactError: damaged, forged, or authenticated with another key than ``key``, the machine's
             unless given.
     """
-    if not is_engine(data):
-        raise ArtefactError(f"{where}: not an engine file of ours; build it with `crossiqa export`")
-    length = int.from_bytes(data[len(MAGIC) : len(MAGIC) + 4], "little")
-    if length > MAX_HEADER_BYTES or len(data) < _PREFIX_BYTES + length:
-        raise ArtefactError(f"{where}: the engine file is cut off or damaged; build it again")
-    signed = data[: len(MAGIC) + 4]
-    text, plan = data[_PREFIX_BYTES : _PREFIX_BYTES + length], data[_PREFIX_BYTES + length :]
-    expected = tag(machine_key() if key is None else key, signed + text)
-    if not hmac.compare_digest(expected, data[len(signed) : _PREFIX_BYTES]):
-        raise ArtefactError(
-            f"{where}: the engine was built with another machine's key, or changed since; build it again here"
-        )
-    header = _header(text, where)
+    parts = _parts(data, where)
+    header = _authentic(parts, where, key)
+    plan = parts.plan
     if len(plan) != header.plan_size or hashlib.sha256(plan).hexdigest() != header.plan_sha256:
         raise ArtefactError(f"{where}: the engine's plan is not the one that was built; build it again")
     return header, plan
+
+
+def may_have_another_key(data: bytes, key: bytes) -> bool:
+    """Whether ``data`` has the form of an engine file and is not authenticated with ``key``.
+
+    Nobody but the holder of the other key can tell a sound engine of his from a forged or damaged one.
+    """
+    try:
+        parts = _parts(data, "")
+    except ArtefactError:
+        return False
+    return not _is_authentic(parts, key)
+
+
+class _Parts(NamedTuple):
+    """Of a file: magic and length, the tag, the header, and what follows."""
+
+    start: bytes
+    tag: bytes
+    text: bytes
+    plan: bytes
+
+
+def _parts(data: bytes, where: str) -> _Parts:
+    if not is_engine(data):
+        raise ArtefactError(f"{where}: not an engine file of ours; build it with `crossiqa export`")
+    start = data[: len(MAGIC) + 4]
+    length = int.from_bytes(start[len(MAGIC) :], "little")
+    end = _PREFIX_BYTES + length
+    if length > MAX_HEADER_BYTES or len(data) < end:
+        raise ArtefactError(f"{where}: the engine file is cut off or damaged; build it again")
+    return _Parts(start, data[len(start) : _PREFIX_BYTES], data[_PREFIX_BYTES:end], data[end:])
+
+
+def _is_authentic(parts: _Parts, key: bytes) -> bool:
+    return hmac.compare_digest(tag(key, parts.start + parts.text), parts.tag)
+
+
+def _authentic(parts: _Parts, where: str, key: bytes | None) -> EngineHeader:
+    """The header, once its tag is the one that ``key`` makes; reading makes no key where there is none."""
+    key = known_key() if key is None else key
+    if key is None:
+        raise ArtefactError(
+            f"{where}: there is no key, {key_path()}, so it was not built here; build it here"
+        )
+    if not _is_authentic(parts, key):
+        raise ArtefactError(
+            f"{where}: the engine was built with another machine's key, or under another XDG_CONFIG_HOME, or "
+            "changed since; build it again here"
+        )
+    return _header(parts.text, where)
 
 
 def _header(text: bytes, where: str) -> EngineHeader:

@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from crossiqa_edge.errors import ArtefactError
+from crossiqa_edge.runtime.onnx_rules import MAX_RANK, GraphRules, RefusedError
 from crossiqa_edge.runtime.operators import ALLOWED
 
 MAX_BYTES = 1 << 30
 MAX_FIELDS = 500_000  # our largest graph has a tenth of it; a walk this long takes under a second
 MAX_DEPTH = 24
-MAX_NODES = 20_000  # our largest graph has under a thousand
+MAX_OPSET = 1000  # OpenVINO counts down from the version to one that it knows
 
 UINT8 = 2
 FLOAT = 1
@@ -76,14 +77,15 @@ def read_onnx(data: bytes, where: str = "ONNX file") -> OnnxFile:
     """Walk the ``ModelProto`` in ``data``; ``where`` names it in error messages.
 
     Raises:
-        ArtefactError: not an ONNX file, damaged, too large or too deep, or it refers to other files or
-            to operators that are not ``operators.ALLOWED``.
+        ArtefactError: not an ONNX file, damaged, too large or too deep; or it refers to other files or to
+            operators that are not ``operators.ALLOWED``, gives an operator fewer inputs than it needs, is
+            not in order, or asks for far more nodes or memory than its own size.
     """
     if len(data) > MAX_BYTES:
         raise ArtefactError(f"{where}: larger than {MAX_BYTES >> 20} MiB; this is not one of our models")
     try:
         return _Walk(data).run()
-    except _RefusedError as reason:
+    except RefusedError as reason:
         raise ArtefactError(f"{where}: {reason}") from None
     except _DamagedError as reason:
         raise ArtefactError(f"{where}: not a sound ONNX file ({reason}); get the file again") from None
@@ -93,62 +95,107 @@ class _DamagedError(Exception):
     """The bytes are not the protobuf they should be."""
 
 
-class _RefusedError(Exception):
-    """The bytes are sound, but ask for something that no model of ours needs."""
-
-
 class _Walk:
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.budget = MAX_FIELDS
         self.found = OnnxFile()
         self.graphs = 0
-        self.nodes = 0
+        self.rules = GraphRules()
 
     def run(self) -> OnnxFile:
-        pending = [("model", 0, len(self.data), 0)]
+        pending = [("model", 0, len(self.data), 0, 0)]
         while pending:
-            kind, start, end, depth = pending.pop()
+            kind, start, end, depth, parent = pending.pop()
             if depth > MAX_DEPTH:
                 raise _DamagedError("nested too deeply")
             children = _CHILDREN[kind]
-            own: dict[int, Value] = {}
+            own: list[tuple[int, Value]] = []
             for number, value in self.fields(start, end):
-                if number not in children:
-                    own[number] = value
-                    if kind == "tensor":
-                        _refuse_external(number, value)
-                    continue
-                pending.append((children[number], *_span(value), depth + 1))
-                self.graphs += kind == "model" and number == 7
-            self.visit(kind, own, depth)
+                own.append((number, value))
+                if number in children:
+                    pending.append((children[number], *_span(value), depth + 1, start))
+                    self.graphs += kind == "model" and number == 7
+            if kind == "node":
+                self.node(own, parent)
+            elif kind == "tensor":
+                self.tensor(own)
+            else:
+                self.visit(kind, dict(own), depth)
         if self.graphs != 1:
             raise _DamagedError(f"{self.graphs} graphs instead of one")
-        for domain, name in sorted(self.found.operators):
-            if name not in ALLOWED[domain]:
-                shown = f"{domain}::{name}" if domain else name
-                raise _RefusedError(f"the operator {shown[:60]!r} is none that a model of ours has")
+        self.rules.check()
+        self.found.operators = self.rules.operators
         self.found.inputs.reverse()  # the stack gave siblings back to front
         self.found.outputs.reverse()
         return self.found
 
     def visit(self, kind: str, own: dict[int, Value], depth: int) -> None:
-        """Take what a message says itself; ``own`` holds the last value of each of its plain fields."""
+        """Take what a message says itself; ``own`` holds the last value of each of its fields."""
         if kind == "entry":
             self.found.metadata[self.text(own.get(1))] = self.text(own.get(2))
         elif kind == "opset":
             version = own.get(2, 0)
-            self.found.opsets[self.domain(own.get(1))] = version if isinstance(version, int) else 0
+            if not isinstance(version, int) or version > MAX_OPSET:
+                raise _DamagedError("an opset that there will never be")
+            self.found.opsets[self.domain(own.get(1))] = version
         elif kind == "function":
-            self.domain(own.get(10))
-        elif kind == "node":
-            self.nodes += 1
-            if self.nodes > MAX_NODES:
-                raise _RefusedError(f"more than {MAX_NODES} nodes; this is not one of our models")
-            self.found.operators.add((self.domain(own.get(7)), self.text(own.get(4))))
+            self.rules.function(self.domain(own.get(10)))
         elif kind in ("input", "output") and depth == 2:  # of the main graph, not of a subgraph
             ports = self.found.inputs if kind == "input" else self.found.outputs
             ports.append(self.port(own))
+
+    def node(self, fields: list[tuple[int, Value]], parent: int) -> None:
+        own = dict(fields)
+        operator = (self.domain(own.get(7)), self.text(own.get(4)))
+        inputs = [self.text(value) for number, value in fields if number == 1]
+        outputs = [self.text(value) for number, value in fields if number == 2]
+        self.rules.node(parent, operator, inputs, outputs)
+        if operator == ("", "Constant"):
+            for span in [_span(value) for number, value in fields if number == 5]:
+                attribute = list(self.fields(*span))
+                for number, value in attribute:
+                    if number == 5:  # a tensor
+                        self.constant(outputs, list(self.fields(*_span(value))))
+                # Or a list of integers in field 8, which a tensor has in field 7.
+                self.constant(outputs, [(7, value) for number, value in attribute if number == 8])
+
+    def tensor(self, fields: list[tuple[int, Value]]) -> None:
+        for number, value in fields:
+            _refuse_external(number, value)
+        dims = [dim for number, value in fields if number == 1 for dim in self.varints(value)]
+        if len(dims) > MAX_RANK or any(dim < 0 for dim in dims):
+            raise _DamagedError("a tensor of impossible dimensions")
+        self.constant([self.text(dict(fields).get(8))], fields)
+
+    def constant(self, names: list[str], tensor: list[tuple[int, Value]]) -> None:
+        numbers = self.numbers(tensor)
+        for name in names:
+            self.rules.constant(name, numbers)
+
+    def numbers(self, tensor: list[tuple[int, Value]]) -> list[int]:
+        """Those of an int64 tensor that may be a shape; of other tensors whatever, as they are none."""
+        found: list[int] = []
+        for number, value in tensor:
+            if number == 7:  # int64_data
+                found += self.varints(value)
+            elif number == 9 and not isinstance(value, int) and value[1] - value[0] <= 8 * MAX_RANK:
+                raw = self.data[slice(*value)]
+                found += [
+                    int.from_bytes(raw[at : at + 8], "little", signed=True) for at in range(0, len(raw), 8)
+                ]
+        return found
+
+    def varints(self, value: Value) -> list[int]:
+        """The int64 of a repeated field, alone or packed into bytes; of these little more than a shape."""
+        if isinstance(value, int):
+            return [_signed(value)]
+        at, end = value
+        found: list[int] = []
+        while at < end and len(found) <= MAX_RANK:
+            number, at = self.varint(at, end)
+            found.append(_signed(number))
+        return found
 
     def port(self, own: dict[int, Value]) -> Port:
         """ValueInfo -> TypeProto -> Tensor -> Shape -> Dim: five small messages inside one another."""
@@ -174,7 +221,7 @@ class _Walk:
         name = self.text(value)
         name = "" if name == "ai.onnx" else name
         if name not in ALLOWED:
-            raise _RefusedError(f"unknown operator domain {name[:60]!r}; only standard operators are run")
+            raise RefusedError(f"unknown operator domain {name[:60]!r}; only standard operators are run")
         return name
 
     def text(self, value: Value | None) -> str:
@@ -225,7 +272,11 @@ class _Walk:
 def _refuse_external(number: int, value: Value) -> None:
     """TensorProto keeps external_data in field 13 and data_location (0: in this file) in field 14."""
     if number == 13 or (number == 14 and value != 0):
-        raise _RefusedError("its tensors lie in other files, which is refused; export it as a single file")
+        raise RefusedError("its tensors lie in other files, which is refused; export it as a single file")
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 64) if number >> 63 else number
 
 
 def _span(value: Value) -> tuple[int, int]:

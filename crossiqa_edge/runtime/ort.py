@@ -5,6 +5,7 @@ Settings that differ from onnxruntime's own, and why:
 - Threads that wait for work sleep. By default they spin, which takes the cores away from the threads that
   decode the next pictures.
 - TF32 off on CUDA: a float32 graph is computed in float32.
+- No fallback: onnxruntime would answer a provider's failure, at run time too, by going on with another.
 
 Not among them is ``session.x64quantprecision``, which keeps int8 products from overflowing on CPUs without
 VNNI by a slower way: the weights of our int8 graphs are scaled so that they cannot (see
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 _FATAL = 4  # onnxruntime's least talkative log level: what goes wrong is raised, not printed
+_REMEDY = "install the CUDA, cuDNN and TensorRT that it was built for, or take --backend onnxruntime"
 # What a GPU provider rightly leaves to the CPU: the arithmetic of shapes, a few integers before the batch.
 _OF_SHAPES = frozenset({"Shape", "Concat", "Gather", "Slice", "Squeeze", "Unsqueeze"})
 
@@ -145,9 +147,12 @@ def _session(
     # `session.disable_cpu_ep_fallback`, which refuses every node on the CPU, would refuse our graphs.
     providers = wanted if provider.device == "cpu" else [*wanted, (CPU.title, CPU.options)]
     try:
-        session = onnxruntime.InferenceSession(data, options, providers=providers)
+        session = onnxruntime.InferenceSession(data, options, providers=providers, enable_fallback=0)
     except Exception as error:  # onnxruntime's own exceptions have no base class but this
+        if provider.device != "cpu" and isinstance(error, RuntimeError | ValueError):
+            raise BackendError(f"{provider.title} does not start ({_one_line(error)}); {_REMEDY}") from error
         raise ArtefactError(f"{where}: onnxruntime does not accept this graph: {_one_line(error)}") from error
+    session.disable_fallback()  # before 1.23 the argument is passed over
     _check_taken(session.get_providers(), provider)
     if provider.device != "cpu":
         _check_placed(_left_to_cpu(session), provider)
@@ -158,9 +163,7 @@ def _check_taken(taken: list[str], provider: Provider) -> None:
     """onnxruntime goes on without a provider whose libraries do not load; here that is an error."""
     if taken[:1] == [provider.title]:
         return
-    remedy = "install it anew"
-    if provider.device != "cpu":
-        remedy = "install the CUDA, cuDNN and TensorRT that it was built for, or take --backend onnxruntime"
+    remedy = "install it anew" if provider.device == "cpu" else _REMEDY
     raise BackendError(
         f"onnxruntime runs on {', '.join(taken) or 'nothing'} instead of {provider.title}; {remedy}"
     )

@@ -3,7 +3,9 @@
 A ring of slots. A slot has pinned host memory and device memory for one batch, and an event that says when
 its scores have arrived. While one slot computes, the host fills the next, and a second stream copies it to
 the device. A graph is captured per slot and batch size, so batches are rounded up to a few sizes, and what
-the padding scores is dropped.
+the padding scores is dropped. NVIDIA's best practices for both libraries want an execution context for every
+captured graph, since capturing another one alters it. A context is cheap without memory to work in: those of
+a slot, of which one runs at a time, share one block.
 """
 
 from __future__ import annotations
@@ -21,26 +23,48 @@ import numpy.typing as npt
 from crossiqa_edge.errors import BackendError
 from crossiqa_edge.imaging.sampling import Views
 from crossiqa_edge.runtime.cuda import Cuda
-from crossiqa_edge.runtime.device_array import device_array
+from crossiqa_edge.runtime.device_array import device_array, wait_until_made
 
 SLOTS = 2  # one computes, one is filled
 _FLOAT_BYTES = 4
 
 
 class Context(Protocol):
-    """An engine that is ready to execute on addresses of device memory."""
+    """One execution of an engine, with what it keeps between calls, on addresses of device memory."""
 
     def enqueue(self, batch: int, views: int, scores: int, stream: int) -> None:
         """Score ``batch`` views, uint8 (batch, S, S, 3) at ``views``, into float32 (batch,) at ``scores``."""
 
+    def capturable(self, stream: int) -> bool:
+        """Whether what was enqueued on ``stream`` last can be captured as a graph."""
+
+
+class Engine(Protocol):
+    """An engine that is loaded, and may be executed by several contexts."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes of device memory that a context works in."""
+
+    def context(self, memory: int) -> Context:
+        """A new context, which works in the device memory at that address."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceViews:
-    """Views that are on the GPU already: address, number, and the stream that they are being made on."""
+    """Views that are on the GPU already: address, number, and ``stream`` as ``DeviceArray`` has it."""
 
     address: int
     count: int
     stream: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Execution:
+    """A batch of one size in one slot: its context, which lives as long as the graph, and the graph."""
+
+    context: Context
+    graph: int | None  # None where this engine cannot be captured
 
 
 @dataclass(slots=True)
@@ -49,8 +73,9 @@ class _Slot:
     scores: npt.NDArray[np.float32]  # pinned, (max batch,)
     device_views: int
     device_scores: int
+    memory: int  # that its contexts work in
     done: int
-    graphs: dict[int, int] = field(default_factory=dict)
+    executions: dict[int, _Execution] = field(default_factory=dict)  # by batch
 
 
 class PlanRunner:
@@ -58,14 +83,14 @@ class PlanRunner:
 
     Args:
         cuda: the device.
-        context: the engine.
+        engine: to execute.
         profile: least, best and largest batch.
         size: side of the views in pixels.
     """
 
-    def __init__(self, cuda: Cuda, context: Context, profile: tuple[int, int, int], size: int) -> None:
+    def __init__(self, cuda: Cuda, engine: Engine, profile: tuple[int, int, int], size: int) -> None:
         self._cuda: Cuda | None = cuda
-        self._context = context
+        self._engine = engine
         self._batches = batch_sizes(profile)
         self._view_bytes = size * size * 3
         self._stream, self._uploads = cuda.stream(), cuda.stream()
@@ -108,8 +133,8 @@ class PlanRunner:
 
     def _run(self, cuda: Cuda, views: Views | DeviceViews) -> npt.NDArray[np.float32]:
         total = views.count if isinstance(views, DeviceViews) else len(views)
-        if isinstance(views, DeviceViews) and views.stream is not None:
-            cuda.synchronise(views.stream)
+        if isinstance(views, DeviceViews):
+            wait_until_made(cuda, views.stream)
         scores = np.empty(total, np.float32)
         try:
             self._stream_through(cuda, views, scores)
@@ -159,22 +184,30 @@ class PlanRunner:
         if beside:
             cuda.synchronise(self._uploads)
         batch = next(size for size in self._batches if size >= count)
-        cuda.launch(self._graph(cuda, slot, batch), self._stream)
+        self._execute(cuda, slot, batch)
         cuda.copy(slot.scores.ctypes.data, slot.device_scores, count * _FLOAT_BYTES, self._stream)
         cuda.record(slot.done, self._stream)
 
-    def _graph(self, cuda: Cuda, slot: _Slot, batch: int) -> int:
-        """The captured execution of ``batch`` views in ``slot``, after a first run, which may compile."""
-        if batch not in slot.graphs:
-            stream = self._stream
+    def _execute(self, cuda: Cuda, slot: _Slot, batch: int) -> None:
+        """Enqueue the scoring of ``batch`` views in ``slot``: a captured graph, where there can be one."""
+        if batch not in slot.executions:
+            slot.executions[batch] = self._prepared(cuda, slot, batch)
+        execution = slot.executions[batch]
+        if execution.graph is None:
+            execution.context.enqueue(batch, slot.device_views, slot.device_scores, self._stream)
+        else:
+            cuda.launch(execution.graph, self._stream)
 
-            def execute() -> None:
-                self._context.enqueue(batch, slot.device_views, slot.device_scores, stream)
+    def _prepared(self, cuda: Cuda, slot: _Slot, batch: int) -> _Execution:
+        """A context of its own for ``batch`` views in ``slot``, after a first run, which may compile."""
+        context, stream = self._engine.context(slot.memory), self._stream
 
-            execute()
-            cuda.synchronise(stream)
-            slot.graphs[batch] = cuda.capture(stream, execute)
-        return slot.graphs[batch]
+        def execute() -> None:
+            context.enqueue(batch, slot.device_views, slot.device_scores, stream)
+
+        execute()
+        cuda.synchronise(stream)
+        return _Execution(context, cuda.capture(stream, execute) if context.capturable(stream) else None)
 
     def _slot(self, cuda: Cuda, most: int, size: int) -> _Slot:
         return _Slot(
@@ -182,6 +215,7 @@ class PlanRunner:
             scores=cuda.pinned(most * _FLOAT_BYTES).view(np.float32),
             device_views=cuda.allocate(most * self._view_bytes),
             device_scores=cuda.allocate(most * _FLOAT_BYTES),
+            memory=cuda.allocate(self._engine.memory) if self._engine.memory else 0,
             done=cuda.event(),
         )
 

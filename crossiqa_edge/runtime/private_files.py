@@ -29,6 +29,18 @@ def read_private(path: Path, most: int) -> bytes:
         ArtefactError: the folder or the file may have been touched by somebody else, the file is a link,
             a device or too large, or it cannot be read.
     """
+    data = read_private_start(path, most + 1)
+    if len(data) > most:
+        raise ArtefactError(f"{path}: larger than {most >> 20} MiB; this is not one of our files")
+    return data
+
+
+def read_private_start(path: Path, count: int) -> bytes:
+    """The first ``count`` bytes of such a file, or all that it has.
+
+    Raises:
+        ArtefactError: as ``read_private``, whatever the size.
+    """
     if not POSIX:
         raise ArtefactError(f"{path}: engines need the access rights of a POSIX system; use the ONNX file")
     path = Path.cwd() / path  # not resolved: a link in place of the file must be seen as one
@@ -43,7 +55,7 @@ def read_private(path: Path, most: int) -> bytes:
         try:
             _refuse_foreign_file(os.fstat(file), path)
             with os.fdopen(file, "rb", closefd=False) as stream:
-                data = stream.read(most + 1)
+                return stream.read(count)
         finally:
             os.close(file)
     except FileNotFoundError as error:
@@ -51,9 +63,6 @@ def read_private(path: Path, most: int) -> bytes:
     except OSError as error:  # ELOOP: a link; the system's words for it would not help
         what = "a link" if path.is_symlink() else f"not readable ({error.strerror})"
         raise ArtefactError(f"{path}: {what}; native code is only loaded from a file of your own") from error
-    if len(data) > most:
-        raise ArtefactError(f"{path}: larger than {most >> 20} MiB; this is not one of our files")
-    return data
 
 
 def private_folder(path: Path) -> Path:
@@ -82,13 +91,29 @@ def machine_key(path: Path | None = None) -> bytes:
         ArtefactError: the key is readable or writable by others, a link, or of another length.
         OutputError: it cannot be written.
     """
-    path = _key_path() if path is None else path
-    if not path.exists():
+    path = key_path() if path is None else path
+    key = known_key(path)
+    if key is None:
         _make_key(path)
-    key = read_private(path, KEY_BYTES)
-    if len(key) != KEY_BYTES:
-        raise ArtefactError(f"{path}: {len(key)} bytes, not {KEY_BYTES}; remove it, engines are then rebuilt")
+        key = _read_key(path)
     return key
+
+
+def known_key(path: Path | None = None) -> bytes | None:
+    """The same, or None where there is no key yet: reading makes none.
+
+    Raises:
+        ArtefactError: the key is readable or writable by others, a link, or of another length, or nobody can
+            tell whether there is one.
+    """
+    path = key_path() if path is None else path
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ArtefactError(f"{path}: cannot be read ({error.strerror}); mend its folder's rights") from error
+    return _read_key(path)
 
 
 def tag(key: bytes, message: bytes) -> bytes:
@@ -96,9 +121,17 @@ def tag(key: bytes, message: bytes) -> bytes:
     return hmac.digest(key, message, hashlib.sha256)
 
 
-def _key_path() -> Path:
+def key_path() -> Path:
+    """Where the key of this user lies, or would."""
     home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(home) / "crossiqa" / "engine.key"
+
+
+def _read_key(path: Path) -> bytes:
+    key = read_private(path, KEY_BYTES)
+    if len(key) != KEY_BYTES:
+        raise ArtefactError(f"{path}: {len(key)} bytes, not {KEY_BYTES}; remove it, engines are then rebuilt")
+    return key
 
 
 def _make_key(path: Path) -> None:

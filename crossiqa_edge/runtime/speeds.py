@@ -1,8 +1,9 @@
 """How fast each backend runs a model on this machine: measured once, remembered in a small file.
 
-A measurement holds for one model file, one machine, one number of threads and the libraries installed
-then; with any of them changed it is not found, and taken anew when somebody asks. The file is a cache in
-the full sense: damaged, foreign or unwritable, it is as if there were none.
+A measurement holds for one model file and the engines built of it, one machine, one number of threads and
+the libraries installed then; with any of them changed it is not found, and taken anew when somebody asks.
+That a backend failed holds for a day. The file is a cache in the full sense: damaged, foreign or unwritable,
+it is as if there were none.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, time
 from typing import NamedTuple
 
 import numpy as np
@@ -24,19 +25,21 @@ from crossiqa_edge.atomic import write_text
 from crossiqa_edge.errors import OutputError
 from crossiqa_edge.imaging.sampling import Views
 from crossiqa_edge.machine import processor
+from crossiqa_edge.runtime import devices, engine_cache
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.backend import Backend
 
 BUDGET = 0.4  # seconds for all backends together; three rounds are made whatever they take
-FORMAT = 1
+FORMAT = 2
+# Seconds for which a failure is remembered. A backend may fail for what passes, such as memory that another
+# program has taken, so not for ever; and it may take long to fail, so it is not tried at every start.
+FORGIVEN = 24 * 3600
 
 _ROUNDS = (3, 31)
 _MOST_ENTRIES, _MOST_BYTES = 64, 1 << 18
-_LIBRARIES = (
-    *("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "tensorrt-rtx"),
-    *("torch", "triton", "crossiqa-edge"),
-)
-_DRIVER = Path("/proc/driver/nvidia/version")
+_LIBRARIES = ("onnxruntime", "onnxruntime-gpu", "openvino", "torch", "triton", "crossiqa-edge")
+_DRIVER = Path("/proc/driver/nvidia")
+_BOARD = Path("/proc/device-tree/model")
 
 
 class Speed(NamedTuple):
@@ -51,6 +54,9 @@ class Speed(NamedTuple):
 
 
 Speeds = dict[str, Speed | None]  # backend -> its speed; None where it failed
+_Kept = dict[
+    str, Speed | float
+]  # as in the file: instead of None the time of the failure, seconds since 1970
 
 
 def cache_file() -> Path:
@@ -61,15 +67,22 @@ def cache_file() -> Path:
 def recall(artefact: Artefact, threads: int | None) -> Speeds:
     """What was measured for ``artefact`` on this machine as it is now; empty where nothing was."""
     entries = _entries()
-    return entries.get(_key(artefact, threads), {}) if entries else {}
+    kept = entries.get(_key(artefact, threads), {}) if entries else {}
+    now = time()
+    return {
+        name: value if isinstance(value, Speed) else None
+        for name, value in kept.items()
+        if isinstance(value, Speed) or 0 <= now - value < FORGIVEN  # a clock put back forgives as well
+    }
 
 
 def remember(artefact: Artefact, threads: int | None, speeds: Speeds) -> None:
-    """Keep ``speeds`` for ``recall``; where the cache cannot be written, they are forgotten."""
+    """Keep ``speeds`` for ``recall``, failures for a day; forget them where the cache cannot be written."""
     entries = _entries()
     key = _key(artefact, threads)
     entries.pop(key, None)
-    entries[key] = speeds
+    now = time()
+    entries[key] = {name: now if speed is None else speed for name, speed in speeds.items()}
     kept = dict(list(entries.items())[-_MOST_ENTRIES:])
     path = cache_file()
     with suppress(OSError, OutputError):
@@ -103,15 +116,24 @@ def _key(artefact: Artefact, threads: int | None) -> str:
     cpu, cores, instructions = processor()
     facts: Sequence[object] = (
         *(artefact.sha256, cpu, cores, instructions, threads),
-        *(_driver(), os.environ.get("CUDA_VISIBLE_DEVICES")),
+        *(_text(_BOARD), _text(_DRIVER / "version"), _gpus()),
+        *(os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")),
         *((name, _version(name)) for name in _LIBRARIES),
+        *((name, devices.runtime_version(name)) for name in devices.RUNTIMES),
+        engine_cache.plans(artefact.sha256),
     )
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def _driver() -> str | None:
+def _gpus() -> list[str]:
+    """Models of the GPUs, in order, as the driver's files have them; no library is woken for that."""
+    texts = (_text(path) or "" for path in sorted(_DRIVER.glob("gpus/*/information")))
+    return [line for text in texts for line in text.splitlines() if line.startswith("Model")]
+
+
+def _text(path: Path) -> str | None:
     try:
-        return _DRIVER.read_text(errors="replace")
+        return path.read_text(errors="replace")
     except OSError:
         return None
 
@@ -123,25 +145,25 @@ def _version(library: str) -> str | None:
         return None
 
 
-def _entries() -> dict[str, Speeds]:
+def _entries() -> dict[str, _Kept]:
     """The file's contents, key by key, oldest first; whatever is not as it should be is left out."""
     try:
         with cache_file().open("rb") as stream:
             read = json.loads(stream.read(_MOST_BYTES))
         if read["format"] != FORMAT:
             return {}
-        return {str(key): _speeds(values) for key, values in read["entries"].items()}
+        return {str(key): _kept(values) for key, values in read["entries"].items()}
     except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return {}
 
 
-def _speeds(values: Mapping[str, Sequence[float] | None]) -> Speeds:
-    speeds: Speeds = {}
+def _kept(values: Mapping[str, Sequence[float] | float]) -> _Kept:
+    kept: _Kept = {}
     for name, value in values.items():
-        if value is None:
-            speeds[name] = None
+        if isinstance(value, (int, float)):
+            kept[name] = float(value)
         else:
             opening, view = map(float, value)
             if 0 <= opening < 1e7 and 0 < view < 1e7:
-                speeds[name] = Speed(opening, view)
-    return speeds
+                kept[name] = Speed(opening, view)
+    return kept

@@ -23,6 +23,7 @@ from crossiqa_edge.runtime.backend import Scores, check_views, checked_scores
 from crossiqa_edge.runtime.cuda import CudaRuntime
 from crossiqa_edge.runtime.engine_file import EngineHeader, read_engine, unpack
 from crossiqa_edge.runtime.plan_runner import PlanRunner, device_views
+from crossiqa_edge.runtime.stripped_plan import part, refit_model
 
 NAME = "tensorrt"
 
@@ -45,20 +46,31 @@ def obstacle(artefact: Artefact, name: str = NAME) -> str | None:
 
 
 def open_backend(
-    artefact: Artefact, *, threads: int | None = None, reason: str = "asked for", name: str = NAME
+    artefact: Artefact,
+    *,
+    threads: int | None = None,
+    reason: str = "asked for",
+    name: str = NAME,
+    graph: Artefact | None = None,
 ) -> TensorRTBackend:
     """Load the engine of ``artefact`` with the runtime ``name``; ``threads`` plays no part on a GPU.
+
+    ``graph`` is the ONNX artefact that an engine file was built from, of which only a plan without weights
+    has need; where ``artefact`` is the graph itself, it serves.
 
     Raises:
         ArtefactError: the engine is damaged, or is not what its header says.
         BackendError: there is no engine for this machine, or the runtime failed.
     """
     header, plan = _engine(artefact, name)
-    api = import_module(devices.RUNTIMES[name][0])
-    graph = artefact.read() if header.stripped and artefact.kind == "onnx" else None
-    context = PlanContext(api, plan, str(artefact.path), graph=graph, stripped=header.stripped)
-    context.check_bindings(header.card.view_size)
-    runner = PlanRunner(CudaRuntime(), context, header.key.profile, header.card.view_size)
+    where, weights = str(artefact.path), None
+    if header.stripped:
+        source = _graph_of(header, artefact if graph is None else graph, where).read()
+        plan, constants = part(plan, where)
+        weights = refit_model(source, constants)
+    engine = PlanEngine(import_module(devices.RUNTIMES[name][0]), plan, where, weights=weights)
+    engine.check_bindings(header.card.view_size)
+    runner = PlanRunner(CudaRuntime(), engine, header.key.profile, header.card.view_size)
     return TensorRTBackend(name, artefact, header, runner, reason)
 
 
@@ -99,16 +111,20 @@ class TensorRTBackend:
         self._runner.close()
 
 
-class PlanContext:
-    """A deserialised plan and its execution context, over the library ``api``.
+class PlanEngine:
+    """A deserialised plan, over the library ``api``; see ``crossiqa_edge.runtime.plan_runner.Engine``.
+
+    Args:
+        api: the module of the library.
+        plan: its bytes.
+        where: names it in error messages.
+        weights: of a plan without them, an ONNX model that has them all among its constants.
 
     Raises:
-        BackendError: the library refuses the plan, or its weights cannot be put back.
+        BackendError: the library refuses the plan, or the weights do not fit it.
     """
 
-    def __init__(
-        self, api: ModuleType, plan: bytes, where: str, *, graph: bytes | None, stripped: bool
-    ) -> None:
+    def __init__(self, api: ModuleType, plan: bytes, where: str, *, weights: bytes | None = None) -> None:
         self._api = api
         self._where = where
         self._logger = api.Logger(api.Logger.ERROR)
@@ -116,11 +132,27 @@ class PlanContext:
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise BackendError(f"{where}: {api.__name__} does not load this plan; build it again")
-        if stripped:
-            self._put_weights_back(graph)
-        self._context: Any = self._engine.create_execution_context()
-        if self._context is None:
-            raise BackendError(f"{where}: no room on the GPU for this engine; free memory or lower max-batch")
+        if weights is not None:
+            self._put_back(weights)
+        self._settings = self._context_settings()
+
+    @property
+    def memory(self) -> int:
+        return int(self._engine.device_memory_size_v2)
+
+    def context(self, memory: int) -> PlanContext:
+        """A new execution context in the device memory at ``memory``.
+
+        Raises:
+            BackendError: the library makes none.
+        """
+        context = self._engine.create_execution_context(self._settings)
+        if context is None:
+            raise BackendError(
+                f"{self._where}: no room on the GPU to execute this engine; free memory or lower max-batch"
+            )
+        context.set_device_memory(memory, self.memory)
+        return PlanContext(context, tuple(self._engine.get_tensor_shape("views"))[1:], self._where)
 
     def check_bindings(self, size: int) -> None:
         """ArtefactError unless the plan takes ``views`` and gives ``score``, as every model of ours does."""
@@ -144,10 +176,45 @@ class PlanContext:
                 "build it again with `crossiqa export`"
             )
 
+    def _context_settings(self) -> Any:
+        """What contexts are made with: memory from us, and nothing that a captured graph would miss.
+
+        TensorRT for RTX compiles kernels for the shapes that it meets, by default in the background: a graph
+        that is captured meanwhile would keep the slow ones. So they are compiled before the first run ends.
+        """
+        ours = self._api.ExecutionContextAllocationStrategy.USER_MANAGED
+        kernels = getattr(self._api, "DynamicShapesKernelSpecializationStrategy", None)
+        if kernels is None:
+            return ours
+        settings = self._engine.create_runtime_config()
+        settings.set_execution_context_allocation_strategy(ours)
+        settings.dynamic_shapes_kernel_specialization_strategy = kernels.EAGER
+        return settings
+
+    def _put_back(self, weights: bytes) -> None:
+        refitter = self._api.Refitter(self._engine, self._logger)
+        parser = self._api.OnnxParserRefitter(refitter, self._logger)
+        if not (parser.refit_from_bytes(weights) and refitter.refit_cuda_engine()):
+            raise BackendError(f"{self._where}: the weights do not fit the plan; build it again")
+
+
+class PlanContext:
+    """One execution context; see ``crossiqa_edge.runtime.plan_runner.Context``.
+
+    Args:
+        context: the library's.
+        view: the shape of a view.
+        where: names the plan in error messages.
+    """
+
+    def __init__(self, context: Any, view: tuple[int, ...], where: str) -> None:
+        self._context = context
+        self._view = view
+        self._where = where
+
     def enqueue(self, batch: int, views: int, scores: int, stream: int) -> None:
-        shape = (batch, *tuple(self._engine.get_tensor_shape("views"))[1:])
         done = (
-            self._context.set_input_shape("views", shape)
+            self._context.set_input_shape("views", (batch, *self._view))
             and self._context.set_tensor_address("views", views)
             and self._context.set_tensor_address("score", scores)
             and self._context.execute_async_v3(stream)
@@ -155,15 +222,19 @@ class PlanContext:
         if not done:
             raise BackendError(f"{self._where}: the engine did not run on {batch} views; build it again")
 
-    def _put_weights_back(self, graph: bytes | None) -> None:
-        if graph is None:
-            raise BackendError(
-                f"{self._where}: a plan without weights; open the ONNX file that it was built from instead"
-            )
-        refitter = self._api.Refitter(self._engine, self._logger)
-        parser = self._api.OnnxParserRefitter(refitter, self._logger)
-        if not (parser.refit_from_bytes(graph) and refitter.refit_cuda_engine()):
-            raise BackendError(f"{self._where}: the weights do not fit the plan; build it again")
+    def capturable(self, stream: int) -> bool:
+        """What the library says; one that cannot be asked captures all that our graphs have in them."""
+        asked = getattr(self._context, "is_stream_capturable", None)
+        return asked is None or bool(asked(stream))
+
+
+def _graph_of(header: EngineHeader, given: Artefact, where: str) -> Artefact:
+    """``given``, if it is the graph that the plan was built from: other weights would give other scores."""
+    if given.sha256 != header.key.onnx_sha256:
+        raise BackendError(
+            f"{where}: a plan without weights; open the ONNX file that it was built from instead"
+        )
+    return given
 
 
 def _engine(artefact: Artefact, name: str) -> tuple[EngineHeader, bytes]:

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from fake_cuda import FakeCuda, MeanContext
+from fake_cuda import FakeCuda, MeanEngine
 
 from crossiqa_edge.bench import child
 from crossiqa_edge.bench.device import device_peak, host_to_device_ms
@@ -46,8 +46,8 @@ class OnGpu:
     device = "A GPU"
 
     def __init__(self, cuda):
-        self.context = MeanContext(cuda, SIZE)
-        self.runner = PlanRunner(cuda, self.context, (1, 4, 4), SIZE)
+        self.engine = MeanEngine(cuda, SIZE)
+        self.runner = PlanRunner(cuda, self.engine, (1, 4, 4), SIZE)
 
     def upload(self, views):
         self.runner.upload(views)
@@ -57,7 +57,7 @@ def test_a_copy_is_waited_for_and_nothing_is_computed():
     backend = OnGpu(SlowCuda())
     views = np.zeros((6, SIZE, SIZE, 3), np.uint8)
     assert 10 <= host_to_device_ms(backend, views) < 1000  # two batches
-    assert backend.context.batches == []
+    assert backend.engine.contexts == []
 
 
 def test_a_cpu_has_no_copies(tiny_onnx):

@@ -89,3 +89,43 @@ def test_prune_keeps_what_only_lacks_a_gpu(crossiqa, three, monkeypatch):
 def test_prune_all_removes_everything(crossiqa, three):
     crossiqa("engines", "prune", "--all")
     assert not any(path.exists() for path in three.values())
+
+
+def test_prune_leaves_what_only_lacks_access_rights(crossiqa):
+    path = put()
+    for place, wrong, right in ((path, 0o644, 0o600), (path.parent, 0o755, 0o700)):
+        place.chmod(wrong)
+        done = crossiqa("engines", "prune")
+        place.chmod(right)
+        assert path.exists()
+        assert done.complaints == [
+            "crossiqa: freed 0.0 MiB, 0 engines",
+            "crossiqa: 1 stay that could not be judged; `crossiqa engines list` says why",
+        ]
+
+
+def test_prune_refuses_where_the_key_cannot_be_read(crossiqa, three, tmp_path):
+    (tmp_path / "config" / "crossiqa").chmod(0o755)
+    done = crossiqa("engines", "prune")
+    assert done.code == 2
+    assert "run: chmod 700" in done.err
+    assert all(path.exists() for path in three.values())
+
+
+@pytest.mark.parametrize("verb", ["list", "verify", "prune"])
+def test_without_a_key_nothing_is_removed_and_none_is_made(crossiqa, three, tmp_path, monkeypatch, verb):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "other"))
+    done = crossiqa("engines", verb)
+    assert "there is no key" in done.out + done.err
+    assert all(path.exists() for path in three.values())
+    assert not (tmp_path / "other").exists()
+
+
+def test_prune_leaves_what_may_be_sound_under_another_key(crossiqa, three, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "other"))
+    mine = put(recipe="f" * 64)
+    done = crossiqa("engines", "prune")
+    assert all(path.exists() for path in (mine, *three.values()))
+    assert "3 stay" in done.err
+    crossiqa("engines", "prune", "--all")
+    assert not any(path.exists() for path in (mine, *three.values()))

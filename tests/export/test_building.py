@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from engine_files import PLAN
-from fake_cuda import FakeCuda, MeanContext
+from fake_cuda import FakeCuda, MeanEngine
 
 from crossiqa_edge.errors import ArtefactError, BackendError, OutputError
 from crossiqa_edge.export import building
@@ -28,7 +28,7 @@ def gpu(tmp_path, monkeypatch):
     """A machine with TensorRT whose engines give the mean byte plus ``gpu.error`` points."""
     state = SimpleNamespace(error=0.0, built=0, before=lambda: None, closed=0)
 
-    class Context(MeanContext):
+    class Engine(MeanEngine):
         def __init__(self):
             super().__init__(FakeCuda(), 224)
 
@@ -55,7 +55,7 @@ def gpu(tmp_path, monkeypatch):
         return backend
 
     real = tensorrt.open_backend
-    context = Context()
+    engine = Engine()
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setattr(devices, "device", lambda: Device("Orin", 87))
     monkeypatch.setattr(devices, "runtime_version", lambda name: "10.3.0")
@@ -63,8 +63,8 @@ def gpu(tmp_path, monkeypatch):
     monkeypatch.setattr(builder, "compile_plan", compiled)
     monkeypatch.setattr(tensorrt, "find_spec", lambda name: object())
     monkeypatch.setattr(tensorrt, "import_module", lambda name: None)
-    monkeypatch.setattr(tensorrt, "CudaRuntime", lambda: context.cuda)
-    monkeypatch.setattr(tensorrt, "PlanContext", lambda *arguments, **options: context)
+    monkeypatch.setattr(tensorrt, "CudaRuntime", lambda: engine.cuda)
+    monkeypatch.setattr(tensorrt, "PlanEngine", lambda *arguments, **options: engine)
     monkeypatch.setattr(tensorrt, "open_backend", opened)
     return state
 

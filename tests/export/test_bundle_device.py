@@ -6,15 +6,22 @@ import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from bundle_run import bare, on_device, python
+from engine_files import PLAN
 from precisions import half_graph
 
+from crossiqa_edge.errors import BackendError
 from crossiqa_edge.export import device_build, device_selftest, tensorrt
 from crossiqa_edge.export.bundle_readme import trtexec
-from crossiqa_edge.runtime import devices
+from crossiqa_edge.export.trt_builder import Plan
+from crossiqa_edge.runtime import devices, engine_cache
+from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.devices import Device
+from crossiqa_edge.runtime.scorer import Scorer
 
 SCRIPTS = ("selftest.py", "build_engine.py")
 UNUSED = "None False\n"  # what ``on_device`` adds where the package was not imported
@@ -170,20 +177,106 @@ def test_both_scripts_look_for_the_same():
 
 
 @pytest.fixture
-def built(bundle, monkeypatch):
-    """``built("--dla", "1")``: the options that the script gives to the builder, as if on a Jetson."""
-    given = []
+def jetson(bundle, tmp_path, monkeypatch):
+    """A device whose engines give what onnxruntime gives for the bundle's graph, plus ``error`` points.
+
+    ``found`` is what a backend would find while the engine is judged; ``options``, what the builder was told.
+    """
+    state = SimpleNamespace(error=0.0, wrong=None, options=[], found=[])
+    real = Scorer.load
+
+    def usable():
+        return engine_cache.find(Artefact.open(device_build.HERE / "model.onnx").sha256, "tensorrt")[0]
+
+    def compiled(runtime, graph, options, *rest, **named):
+        state.options.append(options)
+        return Plan(PLAN, [], None)
+
+    def load(model, *, backend):
+        assert (Artefact.open(model).kind, backend) == ("engine", "tensorrt")
+        scorer = real(device_build.HERE / "model.onnx", backend="onnxruntime")
+        infer = scorer.backend.infer
+
+        def changed(views):
+            state.found.append(usable())
+            if state.wrong:
+                raise state.wrong
+            return infer(views) + np.float32(state.error)
+
+        scorer.backend.infer = changed
+        return scorer
+
+    state.usable = usable
     monkeypatch.setattr(device_build, "HERE", bundle)
-    monkeypatch.setattr(devices, "installed_version", lambda name: "10.3.0")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for name in ("installed_version", "runtime_version"):
+        monkeypatch.setattr(devices, name, lambda name: "10.3.0")
     monkeypatch.setattr(devices, "device", lambda: Device("Orin", 87))
-    monkeypatch.setattr(tensorrt, "build", lambda source, out, options, progress: given.append(options))
+    monkeypatch.setattr(tensorrt, "compile_plan", compiled)
+    monkeypatch.setattr(Scorer, "load", load)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    return state
+
+
+@pytest.fixture
+def built(jetson, monkeypatch):
+    """``built("--dla", "1")``: exit code, and the options that the script gives to the builder."""
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["build_engine.py", *arguments])
-        return device_build.main(), (given or [None])[-1]
+        return device_build.main(), (jetson.options or [None])[-1]
 
     return run
+
+
+def test_an_engine_that_gives_the_stored_scores_is_found_once_they_were_compared(built, jetson, capsys):
+    assert built()[0] == 0
+    assert jetson.found == [None] * 4
+    assert jetson.usable().header.card.acceptance == {}
+    out = capsys.readouterr().out
+    assert out.count("stored") == 4 and "agrees: at most" in out and "next: python3 selftest.py" in out
+
+
+@pytest.mark.parametrize("error", [3.0, -3.0])
+def test_an_engine_that_gives_other_scores_is_kept_nowhere(built, jetson, capsys, error):
+    jetson.error = error
+    assert built()[0] == 1
+    assert engine_cache.entries() == []
+    told = capsys.readouterr()
+    assert "DIFFERS" in told.out and "next:" not in told.out
+    assert told.err == "build_engine: the engine does not give the stored scores; not kept\n"
+
+
+def test_an_engine_that_gave_the_stored_scores_and_gives_others_now_leaves_the_cache(built, jetson):
+    built()
+    jetson.error = 3.0
+    assert built()[0] == 1
+    assert len(jetson.options) == 1, "it was not built again"
+    assert engine_cache.entries() == []
+
+
+def test_an_engine_that_fails_while_it_is_judged_is_a_line_and_not_kept(built, jetson, capsys):
+    jetson.wrong = BackendError("CUDA: out of memory")
+    assert built()[0] == 2
+    assert engine_cache.entries() == []
+    assert capsys.readouterr().err == "build_engine: CUDA: out of memory\n"
+
+
+def test_an_interrupt_while_it_is_judged_leaves_no_engine(built, jetson):
+    jetson.wrong = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        built()
+    assert engine_cache.entries() == []
+
+
+@pytest.mark.parametrize("lost", ["scores", "tolerance"])
+def test_without_stored_scores_nothing_is_built(built, jetson, copy, monkeypatch, capsys, lost):
+    monkeypatch.setattr(device_build, "HERE", copy)
+    manifest = json.loads((copy / "bundle.json").read_text())
+    del manifest[lost]
+    (copy / "bundle.json").write_text(json.dumps(manifest))
+    assert built() == (2, None)
+    assert "no scores to compare with" in capsys.readouterr().err
 
 
 def test_the_build_script_passes_on_what_it_is_told(built):
@@ -202,14 +295,15 @@ def test_the_build_script_has_the_batches_of_the_readmes_trtexec_by_default(buil
 
 
 def test_the_accelerator_is_asked_for_by_number_where_it_computes_the_precision(
-    built, source, tmp_path, monkeypatch, capsys
+    built, bundle, source, tmp_path, monkeypatch, capsys
 ):
     assert built("--dla", "0") == (2, None)  # the bundle is in float32
     assert "in fp16 and int8 only" in capsys.readouterr().err
     assert built("--dla", "-1") == (2, None)
     assert "numbered from 0" in capsys.readouterr().err
     monkeypatch.setattr(device_build, "_problem", lambda: None)
-    monkeypatch.setattr(device_build, "HERE", tmp_path)
-    (tmp_path / "model.onnx").write_bytes(half_graph(source))
+    half = Path(shutil.copytree(bundle, tmp_path / "half"))
+    monkeypatch.setattr(device_build, "HERE", half)
+    (half / "model.onnx").write_bytes(half_graph(source))
     code, options = built("--dla", "1")
     assert (code, options.dla) == (0, 1)

@@ -158,6 +158,16 @@ def test_a_version_compatible_plan(tiny_onnx):
     assert compile_plan("tensorrt-rtx", tiny_onnx.read_bytes(), options, silent).data
 
 
+def test_a_plan_takes_its_memory_from_us_as_capturing_demands():
+    import tensorrt_rtx as api
+
+    logger = api.Logger(api.Logger.ERROR)
+    builder = api.Builder(logger)
+    config = builder.create_builder_config()
+    _configure(api, builder, config, Options(), "tensorrt-rtx")
+    assert config.get_flag(api.BuilderFlag.REQUIRE_USER_ALLOCATION)
+
+
 def test_a_graph_that_the_parser_refuses(make_onnx):
     path = make_onnx(lambda model: setattr(model.graph.node[1], "op_type", "NoSuchOperator"))
     with pytest.raises(ArtefactError, match=r"^x\.onnx: tensorrt-rtx does not take this graph: \S"):

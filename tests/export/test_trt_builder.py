@@ -1,85 +1,27 @@
 """Kernel timings from one build to the next, on a stand-in for TensorRT, which has not been run."""
 
 import sys
-from types import ModuleType, SimpleNamespace
 
 import onnx
 import pytest
+from builder_stand_in import stand_in
+from precisions import int8_graph
 
 from crossiqa_edge.errors import ArtefactError, BackendError
 from crossiqa_edge.export import tensorrt
 from crossiqa_edge.export.targets import Options
-from crossiqa_edge.export.trt_builder import compile_plan
+from crossiqa_edge.export.trt_builder import compile_plan, graph_of_plan
 from crossiqa_edge.export.turing_graph import without_float32_products
 from crossiqa_edge.runtime import devices, engine_cache
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.devices import Device
+from crossiqa_edge.runtime.stripped_plan import part, refit_model
 
 ORIN = Device("Orin", 87)
 
 
 def silent(stage, share=None):
     pass
-
-
-class Config:
-    """A builder's configuration, whose timing cache is the bytes it was made of."""
-
-    def __init__(self, library):
-        self.library, self.cache = library, None
-
-    def add_optimization_profile(self, profile):
-        pass
-
-    def create_timing_cache(self, given):
-        self.library.given.append(given)
-        return SimpleNamespace(content=given, serialize=lambda: memoryview(self.cache.content))
-
-    def set_compute_capability(self, capability, index):
-        self.library.capabilities.append((index, capability))
-
-    def set_timing_cache(self, cache, ignore_mismatch):
-        self.library.mismatches.append(ignore_mismatch)
-        self.cache = cache
-
-
-class Builder:
-    """Times one kernel a build, and writes it into the cache that was set."""
-
-    def __init__(self, library):
-        self.library = library
-
-    def create_network(self, flags):
-        views = SimpleNamespace(name="views", shape=(-1, 224, 224, 3))
-        return SimpleNamespace(get_input=lambda index: views)
-
-    def create_builder_config(self):
-        return Config(self.library)
-
-    def create_optimization_profile(self):
-        return SimpleNamespace(set_shape=lambda *shapes: None)
-
-    def build_serialized_network(self, network, config):
-        if config.cache is not None:
-            config.cache.content += b"kernel;"
-        return None if self.library.failing else b"plan"
-
-
-def stand_in(name):
-    """The part of the library's API that building takes."""
-    library = ModuleType(name)
-    library.given, library.mismatches, library.failing = [], [], False
-    library.ILogger = library.IProgressMonitor = type("Base", (), {"__init__": lambda base: None})
-    library.Builder = lambda logger: Builder(library)
-    library.parsed, library.capabilities = [], []
-    library.OnnxParser = lambda network, logger: SimpleNamespace(
-        parse=lambda graph: library.parsed.append(graph) or True
-    )
-    library.ComputeCapability = SimpleNamespace(SM75="75", SM80="80", SM86="86")
-    library.NetworkDefinitionCreationFlag = SimpleNamespace(STRONGLY_TYPED=1)
-    library.ProfilingVerbosity = SimpleNamespace(DETAILED=2)
-    library.BuilderFlag = SimpleNamespace()
-    return library
 
 
 @pytest.fixture
@@ -158,3 +100,54 @@ def test_a_layer_of_another_shape_is_told_with_the_files_name(library, micro_exp
     options = Options(compute_capabilities=(75,))
     with pytest.raises(ArtefactError, match=r"^my\.onnx: node 'embedding\.0' is a Gemm without"):
         compile_plan("tensorrt-rtx", model.SerializeToString(), options, silent, where="my.onnx")
+
+
+def test_tensorrt_for_rtx_is_asked_for_plans_that_can_be_captured(library, tiny_onnx, monkeypatch):
+    rtx = stand_in("tensorrt_rtx")
+    rtx.BuilderFlag.REQUIRE_USER_ALLOCATION = "our memory"
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", rtx)
+    for runtime in ("tensorrt-rtx", "tensorrt"):  # the latter has no such flag
+        compile_plan(runtime, tiny_onnx.read_bytes(), Options(), silent)
+    assert (rtx.flags, library.flags) == (["our memory"], [])
+
+
+def test_what_the_builder_is_always_asked_for_is_part_of_an_engines_key(library, tiny_onnx, monkeypatch):
+    source = Artefact.open(tiny_onnx)
+    keys = []
+    for revision in (1, 2):
+        monkeypatch.setattr(tensorrt, "REVISION", revision)
+        keys.append(tensorrt.engine_key("tensorrt", source, Options(), (87,)))
+    assert keys[0].recipe != keys[1].recipe
+
+
+def constants(model):
+    found = {item.name: item.SerializeToString() for item in model.graph.initializer}
+    assert len(found) == len(model.graph.initializer), "a refitter takes the first of two with one name"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("precision", "runtime", "capabilities", "rewritten"),
+    [
+        ("fp32", "tensorrt", (), False),
+        ("int8", "tensorrt", (), True),
+        ("int8", "tensorrt-rtx", (75, 86), True),
+        ("fp32", "tensorrt-rtx", (75,), True),
+    ],
+)
+def test_every_weight_of_the_graph_that_was_built_is_offered_to_the_refitter(
+    library, micro_export, monkeypatch, precision, runtime, capabilities, rewritten
+):
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", stand_in("tensorrt_rtx"))
+    monkeypatch.setattr("crossiqa_edge.export.trt_builder.device", lambda: ORIN)
+    source = Artefact.open(micro_export.onnx)
+    graph = int8_graph(source) if precision == "int8" else source.read()
+    options = Options(strip_weights=True, compute_capabilities=capabilities)
+    plan, beside = part(compile_plan(runtime, graph, options, silent).data, "x.engine")
+    assert (plan, bool(beside)) == (b"plan", rewritten)
+    built = graph_of_plan(graph, runtime, options)
+    assert sys.modules[runtime.replace("-", "_")].parsed == [built]
+    needed = constants(onnx.load_model_from_string(built))
+    offered = constants(onnx.load_model_from_string(refit_model(graph, beside)))
+    assert needed.items() <= offered.items()
+    assert len(needed) > 20

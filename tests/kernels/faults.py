@@ -373,6 +373,13 @@ FAULTS = (
         ("test_pairs",),
     ),
     Fault(
+        "pairs: a product that a compiler may fuse with a sum",
+        "pairs",
+        "product = tl.fma(a, b, 0.0)",
+        "product = a * b",
+        ("test_compiled_arithmetic",),
+    ),
+    Fault(
         "pairs: the rest of a sum of a pair is lost",
         "pairs",
         "tl.sum((values - first) + rest, axis=AXIS)",

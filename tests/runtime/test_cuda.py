@@ -22,6 +22,7 @@ pytestmark = pytest.mark.skipif(devices.device() is not None, reason="made-up ha
         ("record", (0, 0)),
         ("wait", (0,)),
         ("synchronise", (0,)),
+        ("synchronise_device", ()),
         ("capture", (0, lambda: None)),
         ("launch", (0, 0)),
     ],

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fake_cuda import FakeCuda, on_device
+from fake_cuda import FakeCuda, as_torch_has_it, on_device
 
 from crossiqa_edge.errors import BackendError, InputError, MissingDependencyError
 from crossiqa_edge.runtime.cuda import CudaRuntime
-from crossiqa_edge.runtime.device_array import DeviceReader, device_array
+from crossiqa_edge.runtime.device_array import ANY_STREAM, DeviceReader, device_array
 
 
 @pytest.fixture
@@ -65,6 +65,34 @@ def test_it_waits_for_the_stream_that_makes_the_array(reader, cuda):
     cuda.enqueue(lambda: np.copyto(array, made), stream=1)
     np.testing.assert_array_equal(reader.fetch(on_device(array, stream=1)), made)
     assert cuda.synchronised == [1, own]
+
+
+def unnamed(array):
+    """By version 3, yet with no word of a stream."""
+    tensor = on_device(array)
+    del tensor.__cuda_array_interface__["stream"]
+    return tensor
+
+
+@pytest.mark.parametrize("maker", [as_torch_has_it, unnamed])
+def test_it_waits_for_the_whole_device_where_no_stream_is_named(reader, cuda, maker):
+    array = np.zeros((48, 64, 3), np.uint8)
+    made = picture()
+    (own,) = cuda.queues
+    assert device_array(maker(array)).stream == ANY_STREAM
+    cuda.enqueue(lambda: np.copyto(array, made), stream=1)
+    np.testing.assert_array_equal(reader.fetch(maker(array)), made)
+    assert cuda.synchronised == ["device", own]
+
+
+def test_it_waits_for_nothing_where_the_array_is_said_to_be_done(reader, cuda):
+    (own,) = cuda.queues
+    reader.fetch(on_device(picture(), stream=None))
+    assert cuda.synchronised == [own]
+
+
+def test_before_version_3_a_stream_means_nothing():
+    assert device_array(on_device(picture(), version=2, stream=None)).stream == ANY_STREAM
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from engine_files import engine_bytes, engine_key
 from crossiqa_edge.errors import OutputError
 from crossiqa_edge.runtime import devices, engine_cache
 from crossiqa_edge.runtime.devices import Device
+from crossiqa_edge.runtime.private_files import machine_key
 
 TESTS = Path(__file__).parents[1]
 
@@ -65,11 +66,12 @@ def test_the_newest_of_several_is_found(orin):
 
 
 def test_a_forged_engine_is_not_found_and_says_so(orin):
+    machine_key()
     path = put(data=engine_bytes(bytes(32)))
     assert engine_cache.find("a" * 64, "tensorrt-rtx")[0] is None
     (entry,) = engine_cache.entries()
     assert entry.header is None
-    assert entry.stale
+    assert not entry.stale  # it may be sound, and its owner's key come back
     assert "another machine's key" in entry.obstacle
     assert str(path) not in entry.obstacle  # the list shows it beside
 
@@ -94,7 +96,6 @@ def test_reasons_are_in_words(monkeypatch):
         ({"device": "Orin Nano"}, "built for Orin Nano; this machine has Orin"),
         ({"platform": "Linux riscv64"}, "built for Linux riscv64; this machine has"),
         ({"toolkit": "0.0.1"}, "built for crossiqa-edge 0.0.1; this machine has"),
-        ({"runtime": "unheard-of"}, "this machine has no unheard-of"),
     ],
 )
 def test_each_difference_is_named_alone(orin, change, words):
@@ -102,6 +103,83 @@ def test_each_difference_is_named_alone(orin, change, words):
     assert words in text
     assert text.endswith(": will rebuild")
     assert text.count(",") == 0
+
+
+def test_an_engine_of_a_library_that_is_not_here_waits_for_it(orin, monkeypatch):
+    """It may be in another of the user's environments, which share the cache."""
+    put("other", key=engine_key(runtime="unheard-of"))
+    (entry,) = engine_cache.entries()
+    assert entry.obstacle.endswith("this machine has no unheard-of: cannot run here")
+    assert not entry.stale
+    put()
+    monkeypatch.setattr(devices, "runtime_version", lambda name: None)
+    assert [entry.stale for entry in engine_cache.entries()] == [False, False]
+
+
+def test_an_engine_of_another_version_or_gpu_is_stale(orin, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    put("version", key=engine_key(runtime_version="1.6.0"))
+    put("architecture", key=engine_key(capabilities=(86,)))
+    put("name", key=engine_key(device="Orin Nano"))
+    assert all(entry.stale for entry in engine_cache.entries())
+
+
+@pytest.mark.parametrize("change", [{"capabilities": (86,)}, {"device": "Orin Nano"}])
+def test_an_engine_for_a_gpu_that_may_be_hidden_is_not_stale(orin, monkeypatch, change):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    put(key=engine_key(**change))
+    (entry,) = engine_cache.entries()
+    assert entry.obstacle.endswith("will rebuild")
+    assert not entry.stale
+
+
+def _share_keys_folder(path):
+    (path.parents[3] / "config" / "crossiqa").chmod(0o755)
+
+
+HINDRANCES = {
+    "the key's folder is shared": _share_keys_folder,
+    "the folder is shared": lambda path: path.parent.chmod(0o755),
+    "the file is shared": lambda path: path.chmod(0o644),
+}
+
+
+@pytest.mark.parametrize("hindrance", HINDRANCES)
+def test_rights_that_forbid_to_look_make_no_engine_stale(orin, hindrance):
+    HINDRANCES[hindrance](put())
+    (entry,) = engine_cache.entries()
+    assert (entry.header, entry.stale) == (None, False)
+    assert "run: chmod" in entry.obstacle
+    why = engine_cache.find("a" * 64, "tensorrt-rtx")[1]
+    assert "cannot be looked into (`crossiqa engines list`)" in why
+
+
+def test_looking_under_another_configuration_makes_no_key_there(orin, tmp_path, monkeypatch):
+    put()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "other"))
+    (entry,) = engine_cache.entries()
+    assert not entry.stale
+    assert f"there is no key, {tmp_path}/other/crossiqa/engine.key" in entry.obstacle
+    assert engine_cache.find("a" * 64, "tensorrt-rtx")[0] is None
+    assert engine_cache.plans("a" * 64) == []
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: data[:60], lambda data: b"!" + data])
+def test_what_is_damaged_under_any_key_is_stale(orin, damage):
+    put(data=damage(engine_bytes()))
+    (entry,) = engine_cache.entries()
+    assert (entry.header, entry.stale) == (None, True)
+
+
+def test_the_plans_of_a_model_are_told_the_newest_first_and_no_others():
+    ours = engine_key(onnx_sha256="c" * 64)
+    for age, (name, plan) in enumerate({"old": "1", "new": "2"}.items()):
+        path = put(name, key=ours, plan_sha256=plan * 64)
+        os.utime(path, (time.time() - 100 + age,) * 2)
+    put("other")
+    put("forged", data=engine_bytes(bytes(32), key=ours))
+    assert engine_cache.plans("c" * 64) == ["2" * 64, "1" * 64]
 
 
 def test_an_engine_without_a_device_name_fits_any_of_its_architecture(orin):

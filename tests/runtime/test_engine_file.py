@@ -156,6 +156,21 @@ class TestArtefact:
         with pytest.raises(ArtefactError, match="others may enter the folder"):
             Artefact.open(path)
 
+    def test_is_refused_without_a_key_and_none_is_made_for_it(self, path, tmp_path, monkeypatch):
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "other"))
+        with pytest.raises(ArtefactError, match="there is no key"):
+            Artefact.open(path)
+        assert not (tmp_path / "other").exists()
+
+    def test_its_header_can_be_read_alone(self, path):
+        path.write_bytes(path.read_bytes()[: -len(PLAN)])
+        assert engine_file.read_header(path) == engine_header()
+        data = bytearray(path.read_bytes())
+        data[HEAD - 1] ^= 1
+        path.write_bytes(data)
+        with pytest.raises(ArtefactError, match="changed since"):
+            engine_file.read_header(path)
+
     def test_is_refused_through_a_link(self, path):
         link = path.with_name("link.engine")
         link.symlink_to(path)

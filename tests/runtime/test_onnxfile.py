@@ -10,7 +10,7 @@ from tiny_graph import TINY_CARD, tiny_model
 
 from crossiqa_edge.card import CARD_KEY
 from crossiqa_edge.errors import ArtefactError
-from crossiqa_edge.runtime import onnxfile
+from crossiqa_edge.runtime import onnx_rules, onnxfile
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.onnxfile import FLOAT, UINT8, Port, read_onnx
 
@@ -202,7 +202,7 @@ def test_operators_that_no_model_of_ours_has_are_refused(hide, operator):
 def test_more_nodes_than_a_model_has_are_refused():
     model = tiny_model()
     nodes = helper.make_node("Mul", ["x", "x"], ["y"]).SerializeToString()
-    graph = model.graph.SerializeToString() + field(1, nodes) * (onnxfile.MAX_NODES + 1)
+    graph = model.graph.SerializeToString() + field(1, nodes) * (onnx_rules.MAX_NODES + 1)
     with pytest.raises(ArtefactError, match="more than 20000 nodes"):
         read_onnx(field(7, graph))
 

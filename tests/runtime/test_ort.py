@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import onnxruntime
 import pytest
+from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
 from tiny_graph import tiny_model
 
 from crossiqa_edge.errors import ArtefactError, BackendError
@@ -98,9 +99,13 @@ class StandInSession:
 
     asked = None
 
-    def __init__(self, data, options, providers):
+    def __init__(self, data, options, providers, enable_fallback=1):
         type(self).asked = providers
         self.options = options
+        self.falls_back = bool(enable_fallback)
+
+    def disable_fallback(self):
+        self.falls_back = False
 
     def get_providers(self):
         return self.taken
@@ -144,6 +149,43 @@ def test_tensorrt_that_falls_back_on_cuda_is_an_error(session, tiny_onnx):
     session(ort.CUDA.title, ort.CPU.title)
     with pytest.raises(BackendError, match="instead of TensorrtExecutionProvider"):
         ort_tensorrt.open_backend(Artefact.open(tiny_onnx))
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["1.23", "1.22"])
+def test_a_provider_that_fails_at_run_time_is_an_error_and_no_other_takes_its_place(
+    kept, tiny_onnx, monkeypatch, capfd
+):
+    """The real session around native code whose provider fails; before 1.23 the keyword did nothing."""
+    real = onnxruntime.InferenceSession
+
+    def of_release(data, options, providers, **keywords):
+        return real(data, options, providers=providers, **(keywords if kept else {}))
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", of_release)
+    backend = open_backend(Artefact.open(tiny_onnx))
+
+    class Failing:
+        def run(self, *asked):
+            raise EPFail("TensorRT EP execution context enqueue failed.")
+
+        def __getattr__(self, name):
+            return getattr(native, name)
+
+    native, backend._session._sess = backend._session._sess, Failing()
+    with pytest.raises(BackendError, match="onnxruntime failed: TensorRT EP execution"):
+        backend.infer(random_views(1))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_provider_that_does_not_start_is_no_fault_of_the_graph(session, tiny_onnx, monkeypatch):
+    class NotStarting(StandInSession):
+        def __init__(self, data, options, providers, enable_fallback=1):
+            assert not enable_fallback
+            raise RuntimeError("CUDA failure 35")
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", NotStarting)
+    with pytest.raises(BackendError, match=r"CUDAExecutionProvider does not start \(CUDA failure 35\)"):
+        ort_cuda.open_backend(Artefact.open(tiny_onnx))
 
 
 def placed(**kinds):

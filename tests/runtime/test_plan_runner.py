@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fake_cuda import FakeCuda, MeanContext, on_device
+from fake_cuda import FakeCuda, MeanEngine, as_torch_has_it, on_device
 
 from crossiqa_edge.errors import BackendError
 from crossiqa_edge.runtime.plan_runner import PlanRunner, batch_sizes, chunks, device_views
@@ -16,8 +16,13 @@ def cuda():
 
 
 @pytest.fixture
-def runner(cuda):
-    return PlanRunner(cuda, MeanContext(cuda, SIZE), (1, 4, 6), SIZE)
+def engine(cuda):
+    return MeanEngine(cuda, SIZE)
+
+
+@pytest.fixture
+def runner(cuda, engine):
+    return PlanRunner(cuda, engine, (1, 4, 6), SIZE)
 
 
 def some_views(count, seed=0):
@@ -51,6 +56,39 @@ def test_a_graph_is_captured_once_per_slot_and_size(runner, cuda):
     assert len(cuda.graphs) == 3
 
 
+def test_every_graph_has_a_context_of_its_own(runner, cuda, engine):
+    for count in (17, 2, 17, 2):  # the stand-in fails where a context has served another graph meanwhile
+        views = some_views(count)
+        np.testing.assert_allclose(runner.run(views), expected(views), rtol=1e-5)
+    assert len(engine.contexts) == len(cuda.graphs) == 3
+    assert [set(context.batches) for context in engine.contexts] == [{6}, {6}, {2}]
+
+
+def test_contexts_share_the_memory_of_their_slot_and_slots_share_none(cuda, engine):
+    used = cuda.used
+    runner = PlanRunner(cuda, engine, (1, 4, 6), SIZE)
+    taken = cuda.used - used
+    for count in (17, 8):  # 6 + 6 + 5 by turns, then 6 + 2
+        runner.run(some_views(count))
+    first, second, again = (context.memory for context in engine.contexts)  # the 2 in the second slot
+    assert first != second == again
+    assert cuda.used - used == taken == 2 * (6 * SIZE * SIZE * 3 + 6 * 4 + engine.memory)
+
+
+def test_an_engine_that_needs_no_memory_gets_none(cuda, engine):
+    engine.memory = 0
+    PlanRunner(cuda, engine, (1, 4, 6), SIZE).run(some_views(3))
+    assert [context.memory for context in engine.contexts] == [0]
+
+
+def test_what_cannot_be_captured_is_executed_every_time(cuda):
+    runner = PlanRunner(cuda, MeanEngine(cuda, SIZE, capturable=False), (1, 4, 6), SIZE)
+    for seed in range(3):
+        views = some_views(17, seed)
+        np.testing.assert_allclose(runner.run(views), expected(views), rtol=1e-5)
+    assert (cuda.graphs, cuda.launches) == ([], 0)
+
+
 def test_padding_is_not_scored_as_views(runner):
     runner.run(some_views(6))
     views = some_views(5, seed=1)
@@ -61,6 +99,22 @@ def test_views_on_the_device_are_copied_from_there(runner):
     views = some_views(9)
     found = device_views(on_device(views), SIZE)
     np.testing.assert_allclose(runner.run(found), expected(views), rtol=1e-5)
+
+
+def test_views_of_which_no_stream_is_named_are_read_once_the_device_is_done(runner, cuda):
+    views, made = np.zeros((3, SIZE, SIZE, 3), np.uint8), some_views(3)
+    cuda.enqueue(lambda: np.copyto(views, made), stream=1)
+    found = device_views(as_torch_has_it(views), SIZE)
+    np.testing.assert_allclose(runner.run(found), expected(made), rtol=1e-5)
+    assert cuda.synchronised[0] == "device"
+
+
+def test_views_that_are_done_are_waited_for_by_nobody(runner, cuda):
+    runner.run(some_views(3))
+    cuda.synchronised.clear()
+    views = some_views(3)
+    np.testing.assert_allclose(runner.run(device_views(on_device(views), SIZE)), expected(views), rtol=1e-5)
+    assert cuda.synchronised == []
 
 
 def test_a_failure_leaves_the_runner_usable(runner, cuda):

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from crossiqa_edge.errors import ArtefactError, OutputError
-from crossiqa_edge.runtime.private_files import machine_key, private_folder, read_private
+from crossiqa_edge.runtime.private_files import known_key, machine_key, private_folder, read_private
 
 
 @pytest.fixture
@@ -101,6 +101,17 @@ def test_the_key_is_made_once_and_kept_to_oneself(tmp_path):
     assert len(key) == 32
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [item.name for item in path.parent.iterdir()] == ["engine.key"]
+
+
+def test_asking_for_a_key_that_nobody_made_makes_none(tmp_path):
+    path = tmp_path / "config" / "engine.key"
+    assert known_key(path) is None
+    assert not path.parent.exists()
+    made = machine_key(path)
+    assert known_key(path) == made
+    path.parent.chmod(0o755)
+    with pytest.raises(ArtefactError, match="chmod 700"):
+        known_key(path)
 
 
 def test_a_key_of_another_length_or_that_others_can_read_is_refused(tmp_path):

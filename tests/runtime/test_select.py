@@ -140,6 +140,19 @@ def test_what_opens_but_cannot_infer_is_never_taken(artefact, bench):
     assert bench.names() == ["hollow", "sound", "sound"] and bench.opened[0][1].closed
 
 
+def test_what_failed_for_want_of_something_is_tried_again_the_next_day(artefact, bench, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(speeds, "time", lambda: now)
+    bench.add("fast", view=0.001, error=BackendError("out of memory"))
+    bench.add("slow", view=0.02)
+    for _ in range(3):
+        assert open_backend(artefact).reason.endswith("failed when measured: fast")
+    assert len(bench.names()) == 4, "it was not tried at every start"
+    bench.add("fast", view=0.001)
+    now += 25 * 3600
+    assert open_backend(artefact).reason == "fastest here, ms a view: fast 1, slow 20"
+
+
 def test_a_record_in_which_all_failed_is_measured_anew(artefact, bench):
     bench.add("one")
     bench.add("two")

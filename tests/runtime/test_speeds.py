@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from engine_files import engine_bytes, engine_key
 
-from crossiqa_edge.runtime import speeds
+from crossiqa_edge.runtime import devices, engine_cache, speeds
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.speeds import Speed, recall, remember
 
@@ -43,6 +44,54 @@ def test_it_holds_for_nothing_else(artefact, file, make_onnx, monkeypatch):
     assert recall(artefact, None) == MEASURED
 
 
+def test_it_does_not_hold_for_another_gpu_board_or_library(artefact, file, tmp_path, monkeypatch):
+    gpu = tmp_path / "nvidia" / "gpus" / "0000:01:00.0" / "information"
+    gpu.parent.mkdir(parents=True)
+    monkeypatch.setattr(speeds, "_DRIVER", tmp_path / "nvidia")
+    monkeypatch.setattr(speeds, "_BOARD", tmp_path / "model")
+    for change in (
+        lambda: gpu.write_text("Model: \t A4000\nIRQ: \t 1\n"),
+        lambda: gpu.write_text("Model: \t A5000\nIRQ: \t 1\n"),
+        lambda: (tmp_path / "model").write_text("Jetson Orin Nano"),
+        lambda: monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3"),
+        lambda: monkeypatch.setattr(devices, "runtime_version", lambda name: "99"),
+    ):
+        remember(artefact, None, MEASURED)
+        change()
+        assert recall(artefact, None) == {}
+    remember(artefact, None, MEASURED)
+    gpu.write_text("Model: \t A5000\nIRQ: \t 2\n")
+    assert recall(artefact, None) == MEASURED, "an interrupt's number is no other GPU"
+
+
+def test_it_does_not_outlive_the_engine_that_was_measured(artefact, file, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+    def build(plan, **changes):
+        key = engine_key(**changes)
+        engine_cache.keep(key, engine_bytes(key=key, plan_sha256=plan * 64))
+
+    remember(artefact, None, MEASURED)
+    for plan in "12":  # built, and built again
+        build(plan, onnx_sha256=artefact.sha256)
+        assert recall(artefact, None) == {}
+        remember(artefact, None, MEASURED)
+    build("3")  # of another model
+    assert recall(artefact, None) == MEASURED
+
+
+def test_a_failure_is_remembered_for_a_day_and_a_speed_for_good(artefact, file, monkeypatch):
+    now = 1_000_000.0
+    monkeypatch.setattr(speeds, "time", lambda: now)
+    remember(artefact, None, MEASURED)
+    now += 23 * 3600
+    assert recall(artefact, None) == MEASURED
+    now += 2 * 3600
+    assert recall(artefact, None) == {"one": MEASURED["one"]}
+    now -= 48 * 3600
+    assert recall(artefact, None) == {"one": MEASURED["one"]}, "the clock was put back"
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -50,10 +99,10 @@ def test_it_holds_for_nothing_else(artefact, file, make_onnx, monkeypatch):
         lambda text: text[: len(text) // 2],
         lambda text: "[]",
         lambda text: "null",
-        lambda text: text.replace('"format": 1', '"format": 2'),
+        lambda text: text.replace('"format": 2', '"format": 1'),
         lambda text: text.replace("120.5", '"fast"'),
         lambda text: text.replace("12.25", "NaN"),
-        lambda text: json.dumps({"format": 1, "entries": 3}),
+        lambda text: json.dumps({"format": 2, "entries": 3}),
         lambda text: "[" * 100_000,
         lambda text: "\udcff",
     ],

@@ -1,19 +1,22 @@
 """What of the TensorRT backends can be known without a GPU: obstacles, bindings, errors, and the calls."""
 
-from types import SimpleNamespace
+import hashlib
 
 import numpy as np
 import pytest
-from engine_files import PLAN, engine_bytes, engine_key
-from fake_cuda import FakeCuda, MeanContext
+from engine_files import PLAN, engine_bytes, engine_header, engine_key
+from fake_cuda import FakeCuda
+from fake_tensorrt import FakeTensorRT, FakeTensorRTForRTX
 
 from crossiqa_edge.errors import ArtefactError, BackendError
 from crossiqa_edge.runtime import devices, engine_cache, tensorrt, tensorrt_rtx
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.backend import Uploading
 from crossiqa_edge.runtime.devices import Device
+from crossiqa_edge.runtime.engine_file import pack
 from crossiqa_edge.runtime.select import open_backend
-from crossiqa_edge.runtime.tensorrt import PlanContext
+from crossiqa_edge.runtime.stripped_plan import join
+from crossiqa_edge.runtime.tensorrt import PlanEngine
 
 
 @pytest.fixture(autouse=True)
@@ -37,52 +40,6 @@ def graph(tiny_onnx):
 def put(key, **changes):
     """An engine with ``key`` in the cache."""
     return engine_cache.obtain(key, lambda: engine_bytes(**changes, key=key))
-
-
-class FakeTensorRT:
-    """The part of the library's API that executes a plan, over ``FakeCuda``."""
-
-    __name__ = "tensorrt_rtx"
-    TensorIOMode = SimpleNamespace(INPUT=0, OUTPUT=1)
-    ports = {"views": (0, np.uint8, (-1, 224, 224, 3)), "score": (1, np.float32, (-1,))}  # noqa: RUF012
-
-    def __init__(self, cuda=None, accepts=True):
-        self.cuda, self.accepts, self.plans, self.addresses = cuda, accepts, [], {}
-        self.Logger = type("Logger", (), {"ERROR": 1, "__init__": lambda logger, severity: None})
-
-    def Runtime(self, logger):  # noqa: N802
-        return SimpleNamespace(deserialize_cuda_engine=self.deserialise)
-
-    def deserialise(self, plan):
-        self.plans.append(plan)
-        if not self.accepts:
-            return None
-        names = list(self.ports)
-        return SimpleNamespace(
-            num_io_tensors=len(names),
-            get_tensor_name=lambda index: names[index],
-            get_tensor_mode=lambda name: self.ports[name][0],
-            get_tensor_dtype=lambda name: self.ports[name][1],
-            get_tensor_shape=lambda name: self.ports[name][2],
-            create_execution_context=lambda: self,
-        )
-
-    def nptype(self, kind):
-        return kind
-
-    def set_input_shape(self, name, shape):
-        self.shape = shape
-        return True
-
-    def set_tensor_address(self, name, address):
-        self.addresses[name] = address
-        return True
-
-    def execute_async_v3(self, stream):
-        MeanContext(self.cuda, 224).enqueue(
-            self.shape[0], self.addresses["views"], self.addresses["score"], stream
-        )
-        return True
 
 
 class TestObstacle:
@@ -166,9 +123,121 @@ class TestBackend:
         with pytest.raises(BackendError, match="does not load this plan"):
             open_backend(Artefact.open(put(engine_key())))
 
-    def test_a_stripped_plan_asks_for_its_graph(self, orin, library):
+    def test_every_context_works_in_memory_of_ours(self, orin, library):
+        backend = open_backend(Artefact.open(put(engine_key())))
+        views = np.random.default_rng(0).integers(0, 256, (33, 224, 224, 3), np.uint8)
+        backend.infer(views)  # 32 and 1: a slot and a size each
+        np.testing.assert_allclose(backend.infer(views), views.reshape(33, -1).mean(1) / 2.55, rtol=1e-4)
+        assert [context.settings for context in library.contexts] == ["ours", "ours"]
+        assert len({context.memory for context in library.contexts}) == len(library.cuda.graphs) == 2
+
+    def test_no_context_to_execute_it_is_an_error(self, orin, library):
+        library.makes_contexts = False
+        backend = open_backend(Artefact.open(put(engine_key())))
+        with pytest.raises(BackendError, match="no room on the GPU"):
+            backend.infer(np.zeros((2, 224, 224, 3), np.uint8))
+
+
+class TestTensorRTForRTX:
+    @pytest.fixture
+    def library(self, monkeypatch):
+        fake = FakeTensorRTForRTX(FakeCuda())
+        monkeypatch.setattr(tensorrt, "import_module", lambda name: fake)
+        monkeypatch.setattr(tensorrt, "CudaRuntime", lambda: fake.cuda)
+        return fake
+
+    def scored(self):
+        """Twice, in batches of 32 and 1."""
+        backend = open_backend(Artefact.open(put(engine_key())))
+        views = np.random.default_rng(0).integers(0, 256, (33, 224, 224, 3), np.uint8)
+        for _ in range(2):
+            np.testing.assert_allclose(backend.infer(views), views.reshape(33, -1).mean(1) / 2.55, rtol=1e-4)
+
+    def test_its_kernels_are_compiled_before_a_graph_is_captured(self, orin, library):
+        self.scored()
+        (settings,) = {context.settings for context in library.contexts}
+        assert settings.strategy == "ours"
+        assert settings.dynamic_shapes_kernel_specialization_strategy == "eager"
+        assert len(library.cuda.graphs) == 2
+
+    def test_a_plan_that_cannot_be_captured_runs_without_graphs(self, orin, library):
+        library.capturable = False
+        self.scored()
+        assert library.cuda.graphs == []
+
+    def test_the_library_still_has_what_is_asked_of_it(self):
+        rtx = pytest.importorskip("tensorrt_rtx", reason="needs the tensorrt-rtx extra")
+        assert rtx.ExecutionContextAllocationStrategy.USER_MANAGED
+        assert rtx.DynamicShapesKernelSpecializationStrategy.EAGER
+        for kind, names in {
+            rtx.ICudaEngine: ("device_memory_size_v2", "create_execution_context", "create_runtime_config"),
+            rtx.IExecutionContext: ("set_device_memory", "is_stream_capturable", "execute_async_v3"),
+            rtx.IRuntimeConfig: (
+                "set_execution_context_allocation_strategy",
+                "dynamic_shapes_kernel_specialization_strategy",
+            ),
+        }.items():
+            assert [name for name in names if not hasattr(kind, name)] == []
+
+
+class TestStripped:
+    """A plan without weights, of which the tiny graph's file has one and another lies beside the plan."""
+
+    @pytest.fixture
+    def library(self, monkeypatch):
+        fake = FakeTensorRT(FakeCuda(), needs={"mean", "beside"})
+        monkeypatch.setattr(tensorrt, "import_module", lambda name: fake)
+        monkeypatch.setattr(tensorrt, "CudaRuntime", lambda: fake.cuda)
+        return fake
+
+    @pytest.fixture
+    def named(self, make_onnx):
+        onnx = pytest.importorskip("onnx")
+
+        def edit(model):
+            model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(2, np.float32), "mean"))
+
+        return Artefact.open(make_onnx(edit))
+
+    def beside(self, name="beside"):
+        onnx = pytest.importorskip("onnx")
+        model = onnx.ModelProto()
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones(3, np.float16), name))
+        return model.SerializeToString()
+
+    def put(self, graph, data):
+        key = engine_key(onnx_sha256=graph.sha256)
+        header = engine_header(
+            key=key, stripped=True, plan_sha256=hashlib.sha256(data).hexdigest(), plan_size=len(data)
+        )
+        return engine_cache.obtain(key, lambda: pack(header, data))
+
+    def test_it_gets_its_weights_from_the_graph_and_from_beside_the_plan(self, named, orin, library):
+        self.put(named, join(PLAN, self.beside()))
+        backend = open_backend(named, "tensorrt-rtx")
+        assert library.plans == [PLAN]
+        assert not library.needs
+        assert backend.infer(np.zeros((2, 224, 224, 3), np.uint8)).tolist() == [0, 0]
+
+    def test_a_weight_that_is_nowhere_is_an_error(self, named, orin, library):
+        self.put(named, join(PLAN, self.beside("other")))
+        with pytest.raises(BackendError, match="do not fit the plan"):
+            open_backend(named, "tensorrt-rtx")
+
+    def test_opened_by_itself_it_asks_for_its_graph(self, named, orin, library):
         with pytest.raises(BackendError, match="open the ONNX file"):
-            open_backend(Artefact.open(put(engine_key(), stripped=True)))
+            open_backend(Artefact.open(self.put(named, join(PLAN, b""))))
+
+    def test_another_graph_than_its_own_is_refused(self, named, tiny_onnx, orin, library):
+        engine = Artefact.open(self.put(named, join(PLAN, self.beside())))
+        with pytest.raises(BackendError, match="open the ONNX file that it was built from"):
+            tensorrt.open_backend(engine, name="tensorrt-rtx", graph=Artefact.open(tiny_onnx))
+        assert tensorrt.open_backend(engine, name="tensorrt-rtx", graph=named)
+
+    def test_one_of_an_earlier_version_is_refused(self, named, orin, library):
+        self.put(named, PLAN)
+        with pytest.raises(ArtefactError, match="of an earlier version"):
+            open_backend(named, "tensorrt-rtx")
 
 
 @pytest.mark.parametrize(
@@ -184,14 +253,14 @@ class TestBackend:
 def test_a_plan_with_other_bindings_is_refused(ports):
     library = FakeTensorRT()
     library.ports = ports
-    context = PlanContext(library, PLAN, "x.engine", graph=None, stripped=False)
+    engine = PlanEngine(library, PLAN, "x.engine")
     with pytest.raises(ArtefactError, match="should take views and give score"):
-        context.check_bindings(224)
+        engine.check_bindings(224)
 
 
 def test_a_call_that_the_engine_refuses_is_an_error():
     library = FakeTensorRT()
-    library.execute_async_v3 = lambda stream: False
-    context = PlanContext(library, PLAN, "x.engine", graph=None, stripped=False)
+    library.runs = False
+    context = PlanEngine(library, PLAN, "x.engine").context(0)
     with pytest.raises(BackendError, match="did not run on 3 views"):
         context.enqueue(3, 0, 0, 0)
