@@ -18,6 +18,9 @@ Five habits of the interpreter (Triton 3.8) would hide faults, and are mended wh
 - NaN becomes some integer or other, where a GPU's result is undefined. Here it is refused.
 - outputs that a kernel forgets to write hold whatever memory held. Here ``torch.empty`` is filled with NaN
   (integers: the largest value).
+
+With ``CROSSIQA_KERNELS_ON=cuda`` in the environment the same tests run their kernels on the GPU, compiled for
+it: see ``moved.py``.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 import triton.language as tl
+from moved import DEVICE, launched_on
 from triton.runtime import interpreter as triton_interpreter
 from triton.runtime.interpreter import InterpretedFunction, InterpreterBuilder, TensorHandle
 from triton.runtime.jit import JITFunction
@@ -40,6 +44,10 @@ from triton.runtime.jit import JITFunction
 @contextmanager
 def interpreted() -> Iterator[None]:
     """Inside the block every ``@triton.jit`` kernel runs on the CPU; products are summed in float32."""
+    if DEVICE is not None:
+        with patch.object(JITFunction, "run", launched_on(DEVICE, JITFunction.run)), _poisoned_allocations():
+            yield
+        return
     with ExitStack() as stack:
         language = triton_interpreter._patch_lang(_sees_the_language)
         stack.callback(language.restore)
