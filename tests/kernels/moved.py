@@ -1,4 +1,4 @@
-"""Kernels on a GPU, called with tensors in main memory: what the tests of the interpreter check, checked there.
+"""Kernels on a GPU, called with tensors in main memory: there too the tests of the interpreter hold.
 
     CROSSIQA_KERNELS_ON=cuda python -m pytest tests/kernels/test_attention.py
 
