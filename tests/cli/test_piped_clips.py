@@ -83,7 +83,7 @@ def test_watching_a_pipe_leaves_no_frame_out_unless_asked_to(
 ) -> None:
     code, out, _ = piped(clips["clip.ts"], "watch")
     end = json.loads(out.splitlines()[-1])
-    assert (code, end["frames"], end["dropped"]) == (0, 80, 0)
+    assert (code, end["frames"], end["dropped"], end["path"]) == (0, 80, 0, "-")
 
 
 def test_a_clip_with_its_index_at_its_end_is_refused_with_the_remedy(

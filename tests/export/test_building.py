@@ -227,7 +227,7 @@ def test_an_engine_that_cannot_be_compared_here_can_be_used_once_that_is_said(
     assert usable(tiny_onnx).header.card.acceptance == kept  # what was found of it before
 
 
-def test_a_build_on_the_device_that_is_judged_by_its_self_test_can_be_used_at_once(gpu, tiny_onnx, tmp_path):
+def test_a_build_that_awaits_no_verdict_can_be_used_at_once(gpu, tiny_onnx, tmp_path):
     builder.build(Artefact.open(tiny_onnx), tmp_path / "m.engine", Options(), quiet)
     assert usable(tiny_onnx).header.card.acceptance == {}
 
