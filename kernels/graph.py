@@ -31,8 +31,10 @@ def capture(function: Function, static: Tensor) -> tuple[Callable[[], None], Ten
     graph = torch.cuda.CUDAGraph()
     # torch records on one stream of the device that was current the first time, unless it is told another;
     # and what another thread allocates meanwhile fails there and ends the recording, unless it is told so.
-    recording = torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local")
-    with current_device(static.device), recording:
+    with (
+        current_device(static.device),
+        torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"),
+    ):
         result = function(static)
     return graph.replay, result
 

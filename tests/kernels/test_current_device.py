@@ -83,8 +83,8 @@ def test_graphs_are_recorded_where_their_tensor_is(current, monkeypatch):
             raise NotImplementedError
 
     @contextmanager
-    def record(graph, *, stream):
-        recorded.append((current[-1], stream.place))
+    def record(graph, *, stream, capture_error_mode):
+        recorded.append((current[-1], stream.place, capture_error_mode))
         yield
 
     for name, stand_in in {
@@ -94,4 +94,5 @@ def test_graphs_are_recorded_where_their_tensor_is(current, monkeypatch):
         monkeypatch.setattr(torch.cuda, name, stand_in)
     with FakeTensorMode():
         capture(lambda x: 2 * x, torch.ones(3, device=SECOND))
-    assert recorded == [(SECOND, SECOND)]
+    # "global" would fail what other threads allocate meanwhile, and end the recording
+    assert recorded == [(SECOND, SECOND, "thread_local")]
