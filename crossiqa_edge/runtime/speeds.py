@@ -54,9 +54,8 @@ class Speed(NamedTuple):
 
 
 Speeds = dict[str, Speed | None]  # backend -> its speed; None where it failed
-_Kept = dict[
-    str, Speed | float
-]  # as in the file: instead of None the time of the failure, seconds since 1970
+# As in the file: instead of None the time of the failure, in seconds since 1970.
+_Kept = dict[str, Speed | float]
 
 
 def cache_file() -> Path:
