@@ -74,12 +74,10 @@ def int8_tile(architecture: int, tokens: int, head_dim: int) -> AttentionTile:
 def backward_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> AttentionTile:
     """The tile of both backward kernels, which hold four tiles where the forward pass holds two.
 
-    float32 is computed in pairs, one product after the other: no pipeline would help, and at 128 elements a
-    head more than a few rows would spill. In 16 bits Turing takes products of that depth slice by slice.
+    float32 is computed in pairs, one product after the other: no pipeline would help. In 16 bits Turing takes products of that depth slice by slice.
     """
     if dtype == "fp32":
-        wide = 8 if architecture < _BLACKWELL else 2
-        return cut(tokens, wide if head_dim == 128 else 16, 16, warps=8, stages=1)
+        return cut(tokens, _rows_in_pairs(architecture, head_dim), 16, warps=8, stages=1)
     if architecture < _AMPERE:
         side = 32 if head_dim == 16 else 16
         return cut(tokens, side, side, warps=8, stages=1, sliced=head_dim == 128)
@@ -88,6 +86,13 @@ def backward_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> 
         return cut(tokens, block, 16, warps, stages=2)
     tight = head_dim == 64 and architecture >= _CONSUMER_BLACKWELL
     return cut(tokens, 64, 16 if tight else 32, warps=4, stages=2)
+
+
+def _rows_in_pairs(architecture: int, head_dim: int) -> int:
+    """Rows that a gradient in pairs of float32 takes at once: as many as were seen to spill nothing."""
+    if head_dim == 128:
+        return 8 if architecture < _BLACKWELL else 2
+    return 8 if head_dim == 32 and _BLACKWELL <= architecture < _CONSUMER_BLACKWELL else 16
 
 
 def _multiplies_from_memory(architecture: int) -> bool:
