@@ -74,7 +74,8 @@ def int8_tile(architecture: int, tokens: int, head_dim: int) -> AttentionTile:
 def backward_tile(architecture: int, tokens: int, head_dim: int, dtype: str) -> AttentionTile:
     """The tile of both backward kernels, which hold four tiles where the forward pass holds two.
 
-    float32 is computed in pairs, one product after the other: no pipeline would help. In 16 bits Turing takes products of that depth slice by slice.
+    float32 is computed in pairs, one product after the other: no pipeline would help. In 16 bits Turing takes
+    products of 128 elements slice by slice.
     """
     if dtype == "fp32":
         return cut(tokens, _rows_in_pairs(architecture, head_dim), 16, warps=8, stages=1)
