@@ -201,8 +201,9 @@ def test_sigterm_ends_a_real_process_with_a_complete_document(
             "testpattern:96x64@25",
             stdout=stream,
         )
+        start = time.monotonic()
         while printed.read_text().count("\n") < 3:
-            assert running.poll() is None
+            assert running.poll() is None and time.monotonic() - start < 60
             time.sleep(0.05)
         running.send_signal(signal.SIGTERM)
         _, errors = running.communicate(timeout=60)
