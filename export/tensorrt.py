@@ -25,6 +25,7 @@ from crossiqa_edge.export.trt_layers import count
 from crossiqa_edge.runtime import devices, engine_cache
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.engine_file import EngineHeader, EngineKey, pack, read_engine
+from crossiqa_edge.runtime.packed_plan import check, compress
 from crossiqa_edge.version import __version__
 
 
@@ -73,9 +74,9 @@ def record(built: Path, acceptance: Mapping[str, Any]) -> None:
         ArtefactError: it is not an engine that was built here.
         OutputError: it or the cache cannot be written.
     """
-    header, plan = read_engine(built)
+    header, packed = read_engine(built)
     card = replace(header.card, acceptance=acceptance or header.card.acceptance)
-    data = pack(replace(header, card=card), plan)
+    data = pack(replace(header, card=card), packed)
     _write(built, data)
     engine_cache.keep(header.key, data)
 
@@ -134,15 +135,18 @@ def _build(
 ) -> Path:
     key = engine_key(runtime, source, options, capabilities)
 
-    def packed() -> bytes:
+    def engine() -> bytes:
+        check()
         known = engine_cache.timings(runtime)
         plan = compile_plan(runtime, source.read(), options, progress, where=str(source.path), timings=known)
         if plan.timings:
             engine_cache.keep_timings(runtime, plan.timings)
-        return pack(_header(key, source, options, plan), plan.data)
+        progress("packing")
+        packed = compress(plan.data)
+        return pack(_header(key, source, options, plan, packed), packed)
 
     cached = engine_cache.obtain(
-        key, packed, awaiting=awaiting, waiting=lambda: progress("waiting for another build")
+        key, engine, awaiting=awaiting, waiting=lambda: progress("waiting for another build")
     )
     try:
         _write(out, cached.read_bytes())
@@ -158,11 +162,12 @@ def _write(path: Path, data: bytes) -> None:
         stream.write(data)
 
 
-def _header(key: EngineKey, source: Artefact, options: Options, plan: Plan) -> EngineHeader:
+def _header(key: EngineKey, source: Artefact, options: Options, plan: Plan, packed: bytes) -> EngineHeader:
     return EngineHeader(
         key=key,
         card=replace(source.card, acceptance={}),  # that verdict is the graph's; `record` adds the engine's
-        plan_sha256=hashlib.sha256(plan.data).hexdigest(),
+        plan_sha256=hashlib.sha256(packed).hexdigest(),
+        packed_size=len(packed),
         plan_size=len(plan.data),
         stripped=options.strip_weights,
         built=datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -7,10 +7,12 @@ from tiny_graph import TINY_CARD
 
 from crossiqa_edge.runtime.devices import platform_name
 from crossiqa_edge.runtime.engine_file import EngineHeader, EngineKey, pack
+from crossiqa_edge.runtime.packed_plan import compress
 from crossiqa_edge.version import __version__
 
 KEY = bytes(range(32))
 PLAN = b"plan " * 100
+PACKED = compress(PLAN)
 
 
 def engine_key(**changes):
@@ -33,7 +35,8 @@ def engine_header(**changes):
     header = EngineHeader(
         key=engine_key(),
         card=TINY_CARD,
-        plan_sha256=hashlib.sha256(PLAN).hexdigest(),
+        plan_sha256=hashlib.sha256(PACKED).hexdigest(),
+        packed_size=len(PACKED),
         plan_size=len(PLAN),
         stripped=False,
         built="2026-01-01T00:00:00+00:00",
@@ -44,4 +47,4 @@ def engine_header(**changes):
 
 def engine_bytes(secret=None, **changes):
     """A whole engine file, authenticated with ``secret`` (the machine's by default)."""
-    return pack(engine_header(**changes), PLAN, secret)
+    return pack(engine_header(**changes), PACKED, secret)

@@ -5,8 +5,9 @@ somebody else has touched it. So the file is
 
     magic (8 bytes) | length of the header (uint32, little-endian) | HMAC-SHA256 (32 bytes) | header | plan
 
-The tag covers magic, length and header; the header, JSON, holds the size and SHA-256 of the plan. The tag
-is checked before a byte of the header is parsed, and the plan before a byte of it reaches the library.
+The tag covers magic, length and header; the plan is packed (``packed_plan``), and the header, JSON, holds
+its size and SHA-256. The tag is checked before a byte of the header is parsed, and the packed plan before a
+byte of it is unpacked.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ from crossiqa_edge.runtime.private_files import (
     tag,
 )
 
-MAGIC = b"CIQAENG1"
+MAGIC = b"CIQAENG2"
 MAX_BYTES = 1 << 30
 MAX_HEADER_BYTES = 1 << 20
 
+_FAMILY = MAGIC[:-1]  # of every version
 _TAG_BYTES = 32
 _PREFIX_BYTES = len(MAGIC) + 4 + _TAG_BYTES
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -81,7 +83,8 @@ class EngineHeader:
     Attributes:
         key: what it was built from and for.
         card: of the model.
-        plan_sha256, plan_size: of the plan, in bytes.
+        plan_sha256, packed_size: of the packed plan, in bytes; the hash is what a plan is known by.
+        plan_size: of the plan, in bytes.
         stripped: the plan has no weights; they are put back from the ONNX file.
         layers: number of layers by kind and arithmetic, as the builder told them, e.g. ``{"gemm Int8": 26}``.
         built: when, in ISO 8601 with the offset from UTC.
@@ -90,14 +93,15 @@ class EngineHeader:
     key: EngineKey
     card: ModelCard
     plan_sha256: str
+    packed_size: int
     plan_size: int
     stripped: bool
     built: str
     layers: Mapping[str, int] = field(default_factory=dict)
 
 
-def pack(header: EngineHeader, plan: bytes, key: bytes | None = None) -> bytes:
-    """The bytes of an engine file; ``key`` is the machine's unless given.
+def pack(header: EngineHeader, packed: bytes, key: bytes | None = None) -> bytes:
+    """The bytes of an engine file with the plan ``packed``; ``key`` is the machine's unless given.
 
     Raises:
         ArtefactError, OutputError: the machine's key cannot be used.
@@ -106,16 +110,16 @@ def pack(header: EngineHeader, plan: bytes, key: bytes | None = None) -> bytes:
     if len(text) > MAX_HEADER_BYTES:
         raise ArtefactError(f"{header.card.name}: the model card is too large for an engine's header")
     prefix = MAGIC + len(text).to_bytes(4, "little")
-    return prefix + tag(machine_key() if key is None else key, prefix + text) + text + plan
+    return prefix + tag(machine_key() if key is None else key, prefix + text) + text + packed
 
 
 def is_engine(data: bytes) -> bool:
     """Whether ``data`` begins like an engine file."""
-    return data.startswith(MAGIC)
+    return data.startswith(_FAMILY)
 
 
 def read_engine(path: Path, key: bytes | None = None) -> tuple[EngineHeader, bytes]:
-    """Header and plan of the engine file at ``path``, authenticated.
+    """Header and packed plan of the engine file at ``path``, authenticated.
 
     Raises:
         ArtefactError: somebody else may have touched the file or its folder, or it is damaged, forged, or
@@ -135,7 +139,7 @@ def read_header(path: Path, key: bytes | None = None) -> EngineHeader:
 
 
 def unpack(data: bytes, where: str, key: bytes | None = None) -> tuple[EngineHeader, bytes]:
-    """Header and plan in the bytes of an engine file; ``where`` names it in error messages.
+    """Header and packed plan in the bytes of an engine file; ``where`` names it in error messages.
 
     Raises:
         ArtefactError: damaged, forged, or authenticated with another key than ``key``, the machine's
@@ -143,10 +147,10 @@ def unpack(data: bytes, where: str, key: bytes | None = None) -> tuple[EngineHea
     """
     parts = _parts(data, where)
     header = _authentic(parts, where, key)
-    plan = parts.plan
-    if len(plan) != header.plan_size or hashlib.sha256(plan).hexdigest() != header.plan_sha256:
+    packed = parts.packed
+    if len(packed) != header.packed_size or hashlib.sha256(packed).hexdigest() != header.plan_sha256:
         raise ArtefactError(f"{where}: the engine's plan is not the one that was built; build it again")
-    return header, plan
+    return header, packed
 
 
 def may_have_another_key(data: bytes, key: bytes) -> bool:
@@ -167,12 +171,14 @@ class _Parts(NamedTuple):
     start: bytes
     tag: bytes
     text: bytes
-    plan: bytes
+    packed: bytes
 
 
 def _parts(data: bytes, where: str) -> _Parts:
     if not is_engine(data):
         raise ArtefactError(f"{where}: not an engine file of ours; build it with `crossiqa export`")
+    if not data.startswith(MAGIC):
+        raise ArtefactError(f"{where}: an engine file of another version of this package; build it again")
     start = data[: len(MAGIC) + 4]
     length = int.from_bytes(start[len(MAGIC) :], "little")
     end = _PREFIX_BYTES + length
@@ -254,6 +260,7 @@ _KEY_RULES: Mapping[str, Any] = {
 }
 _HEADER_RULES: Mapping[str, Any] = {
     "plan_sha256": _is_sha256,
+    "packed_size": _is_count,
     "plan_size": _is_count,
     "stripped": lambda value: isinstance(value, bool),
     "built": _is_text,

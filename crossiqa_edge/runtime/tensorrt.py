@@ -22,6 +22,7 @@ from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.backend import Scores, check_views, checked_scores
 from crossiqa_edge.runtime.cuda import CudaRuntime
 from crossiqa_edge.runtime.engine_file import EngineHeader, read_engine, unpack
+from crossiqa_edge.runtime.packed_plan import expand
 from crossiqa_edge.runtime.plan_runner import PlanRunner, device_views
 from crossiqa_edge.runtime.stripped_plan import part, refit_model
 
@@ -62,8 +63,9 @@ def open_backend(
         ArtefactError: the engine is damaged, or is not what its header says.
         BackendError: there is no engine for this machine, or the runtime failed.
     """
-    header, plan = _engine(artefact, name)
+    header, packed = _engine(artefact, name)
     where, weights = str(artefact.path), None
+    plan = expand(packed, header.plan_size, where)
     if header.stripped:
         source = _graph_of(header, artefact if graph is None else graph, where).read()
         plan, constants = part(plan, where)
@@ -238,12 +240,12 @@ def _graph_of(header: EngineHeader, given: Artefact, where: str) -> Artefact:
 
 
 def _engine(artefact: Artefact, name: str) -> tuple[EngineHeader, bytes]:
-    """Header and plan of an engine artefact, or of the engine in the cache that was built from a graph."""
+    """Header and packed plan of an engine artefact, or of the cache's engine that was built from a graph."""
     if artefact.kind == "engine":
-        header, plan = unpack(artefact.read(), str(artefact.path))
+        header, packed = unpack(artefact.read(), str(artefact.path))
         if header.key.runtime != name:
             raise BackendError(f"an engine of {header.key.runtime}, not of {name}")
-        return header, plan
+        return header, packed
     entry, why = engine_cache.find(artefact.sha256, name)
     if entry is None:
         raise BackendError(f"{why}; run: crossiqa export {artefact.path} --to {name}")

@@ -35,3 +35,5 @@ def test_all_are_made_and_accepted_but_for_what_is_not_here(name):
     single = made["onnx", "fp32"]["bytes"]
     assert made["onnx", "int8"]["bytes"] <= 0.3 * single
     assert made["openvino", "int8"]["bytes"] <= 0.3 * single
+    assert made["triton-server", "int8"]["bytes"] <= 0.3 * made["triton-server", "fp32"]["bytes"]
+    assert made["tensorrt-rtx", "int8"]["bytes"] <= 0.3 * made["tensorrt-rtx", "fp32"]["bytes"]

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from engine_files import KEY, PLAN, engine_bytes, engine_header, engine_key
+from engine_files import KEY, PACKED, engine_bytes, engine_header, engine_key
 
 from crossiqa_edge.errors import ArtefactError
 from crossiqa_edge.runtime import engine_file
@@ -12,19 +12,19 @@ from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.engine_file import MAGIC, pack, unpack
 from crossiqa_edge.runtime.private_files import tag
 
-HEAD = len(engine_bytes(KEY)) - len(PLAN)  # prefix, tag and header
+HEAD = len(engine_bytes(KEY)) - len(PACKED)  # prefix, tag and header
 
 
 def forged(text):
     """An engine file with any header at all, correctly authenticated."""
     prefix = MAGIC + len(text).to_bytes(4, "little")
-    return prefix + tag(KEY, prefix + text) + text + PLAN
+    return prefix + tag(KEY, prefix + text) + text + PACKED
 
 
 def test_what_was_packed_comes_back():
-    header, plan = unpack(engine_bytes(KEY), "x.engine", KEY)
+    header, packed = unpack(engine_bytes(KEY), "x.engine", KEY)
     assert header == engine_header()
-    assert plan == PLAN
+    assert packed == PACKED
 
 
 def test_every_flipped_byte_of_the_header_is_noticed():
@@ -43,7 +43,7 @@ def test_every_cut_is_noticed():
             unpack(data[:length], "x.engine", KEY)
 
 
-@pytest.mark.parametrize("position", [0, len(PLAN) // 2, len(PLAN) - 1])
+@pytest.mark.parametrize("position", [0, len(PACKED) // 2, len(PACKED) - 1])
 def test_a_touched_plan_is_noticed(position):
     data = bytearray(engine_bytes(KEY))
     data[HEAD + position] ^= 0x80
@@ -59,6 +59,15 @@ def test_a_longer_plan_is_noticed():
 def test_another_machines_engine_is_refused():
     with pytest.raises(ArtefactError, match="another machine's key"):
         unpack(engine_bytes(KEY), "x.engine", b"\1" * 32)
+
+
+def test_an_engine_of_another_version_is_told_from_what_is_none():
+    data = bytearray(engine_bytes(KEY))
+    data[len(MAGIC) - 1] ^= 3
+    with pytest.raises(ArtefactError, match="of another version of this package; build it again"):
+        unpack(bytes(data), "x.engine", KEY)
+    with pytest.raises(ArtefactError, match="not an engine file of ours"):
+        unpack(b"ciqaeng2" + bytes(data[8:]), "x.engine", KEY)
 
 
 def test_a_header_that_announces_more_than_its_bound_is_not_read():
@@ -108,7 +117,7 @@ def test_a_header_with_other_attributes_is_refused(change):
 def test_a_card_too_large_for_a_header_is_refused():
     card = replace(engine_header().card, recipe={"text": "x" * engine_file.MAX_HEADER_BYTES})
     with pytest.raises(ArtefactError, match="too large"):
-        pack(engine_header(card=card), PLAN, KEY)
+        pack(engine_header(card=card), PACKED, KEY)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +172,7 @@ class TestArtefact:
         assert not (tmp_path / "other").exists()
 
     def test_its_header_can_be_read_alone(self, path):
-        path.write_bytes(path.read_bytes()[: -len(PLAN)])
+        path.write_bytes(path.read_bytes()[: -len(PACKED)])
         assert engine_file.read_header(path) == engine_header()
         data = bytearray(path.read_bytes())
         data[HEAD - 1] ^= 1

@@ -14,6 +14,7 @@ from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.backend import Uploading
 from crossiqa_edge.runtime.devices import Device
 from crossiqa_edge.runtime.engine_file import pack
+from crossiqa_edge.runtime.packed_plan import compress
 from crossiqa_edge.runtime.select import open_backend
 from crossiqa_edge.runtime.stripped_plan import join
 from crossiqa_edge.runtime.tensorrt import PlanEngine
@@ -207,10 +208,15 @@ class TestStripped:
 
     def put(self, graph, data):
         key = engine_key(onnx_sha256=graph.sha256)
+        packed = compress(data)
         header = engine_header(
-            key=key, stripped=True, plan_sha256=hashlib.sha256(data).hexdigest(), plan_size=len(data)
+            key=key,
+            stripped=True,
+            plan_sha256=hashlib.sha256(packed).hexdigest(),
+            packed_size=len(packed),
+            plan_size=len(data),
         )
-        return engine_cache.obtain(key, lambda: pack(header, data))
+        return engine_cache.obtain(key, lambda: pack(header, packed))
 
     def test_it_gets_its_weights_from_the_graph_and_from_beside_the_plan(self, named, orin, library):
         self.put(named, join(PLAN, self.beside()))
