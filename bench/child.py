@@ -86,7 +86,7 @@ def _first_score(values: dict[str, Any], picture: bytes) -> dict[str, float]:
         values["model"],
         backend=values["backend"],
         sampling=values["sampling"],
-        crops=values["crops"],
+        views=values["views"],
         threads=values["threads"],
     ) as scorer:
         opened = perf_counter()

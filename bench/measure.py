@@ -106,7 +106,7 @@ def measure(
     rows = []
     for point, scorer in opened.items():
         on_step(f"accuracy, energy and cold start of {point}")
-        kind = (point.model, point.backend, point.sampling, point.crops)
+        kind = (point.model, point.backend, point.sampling, point.views)
         if kind not in accuracies:
             accuracies[kind] = accuracy(scorer, judged)
         call = calls[str(point)]
@@ -130,7 +130,7 @@ def stages(call: Call) -> dict[str, float | None]:
     """Milliseconds a picture by stage; ``host_to_device`` is a part of ``infer``, None on a CPU."""
     scorer, batch = call.scorer, call.batch
     frame = decode(call.files[0])
-    views = sample(frame, scorer.sampling, size=scorer.card.view_size, crops=scorer.crops)
+    views = sample(frame, scorer.sampling, size=scorer.card.view_size, views=scorer.views)
     copied = host_to_device_ms(scorer.backend, np.concatenate([views] * batch))
     return {
         **{name: round(value, 4) for name, value in call.stage_means().items()},

@@ -19,7 +19,7 @@ class Point:
         backend: key of ``crossiqa_edge.runtime.select.BACKENDS``.
         batch: pictures in one inference.
         sampling: ``fragments`` or ``crops``.
-        crops: windows a picture where sampling is ``crops``, else 1.
+        views: of a picture.
         threads: of one inference; None is the backend's own choice.
     """
 
@@ -27,13 +27,13 @@ class Point:
     backend: str
     batch: int = 1
     sampling: str = "fragments"
-    crops: int = 1
+    views: int = 1
     threads: int | None = None
 
     def __str__(self) -> str:
-        windows = f" x {self.crops}" if self.sampling == "crops" else ""
+        read = in_views(self.sampling, self.views)
         threads = "" if self.threads is None else f", {self.threads} threads"
-        return f"{self.model} {self.backend} batch {self.batch}, {self.sampling}{windows}{threads}"
+        return f"{self.model} {self.backend} batch {self.batch}, {read}{threads}"
 
     def open(self) -> Scorer:
         """An open model; errors as of ``Scorer.load``."""
@@ -41,9 +41,14 @@ class Point:
             self.model,
             backend=self.backend,
             sampling=self.sampling,
-            crops=self.crops,
+            views=self.views,
             threads=self.threads,
         )
+
+
+def in_views(sampling: str, views: int) -> str:
+    """How a picture is read, in words: ``crops x 5``, and ``fragments`` where they are one view, as usual."""
+    return sampling if (sampling, views) == ("fragments", 1) else f"{sampling} x {views}"
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ def grid(
     samplings: Sequence[tuple[str, int]] = (("fragments", 1),),
     threads: Sequence[int | None] = (None,),
 ) -> list[Point]:
-    """All combinations; ``samplings`` are (name, crops) pairs."""
+    """All combinations; ``samplings`` are (name, views) pairs."""
     combined = product(models, backends, batches, samplings, threads)
     return [Point(model, backend, batch, *how, count) for model, backend, batch, how, count in combined]
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 from crossiqa_edge.data.datasets.base import QualitySet, Sample
 from crossiqa_edge.data.datasets.population import population
-from crossiqa_edge.imaging.sampling import Frame, Views, sample
+from crossiqa_edge.imaging.sampling import Frame
 
 NAME = "built-in probe (population MOS)"
 PICTURES = Path(__file__).parent / "pictures"
@@ -59,10 +59,6 @@ class Judged:
             tuple(item.load() for item in samples),
             np.array([item.score for item in samples]),
         )
-
-    def views(self, sampling: str, size: int, crops: int) -> list[Views]:
-        """uint8 (V, ``size``, ``size``, 3) of each picture."""
-        return [sample(frame, sampling, size=size, crops=crops) for frame in self.frames]
 
 
 def input_files(judged: Judged, count: int) -> list[bytes]:

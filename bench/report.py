@@ -14,7 +14,7 @@ from string import Template
 from crossiqa_edge.atomic import atomic_write, write_text
 from crossiqa_edge.bench.figure import tradeoff_png
 from crossiqa_edge.bench.jsonl import Row
-from crossiqa_edge.bench.tables import Cells, caption, markdown, result_cells
+from crossiqa_edge.bench.tables import Cells, caption, markdown, point_name, result_cells
 
 _STAGES = {
     "decode": "decode",
@@ -74,7 +74,7 @@ def _stage_cells(rows: Sequence[Row]) -> list[Cells]:
 def _stages(row: Row) -> Cells:
     energy = row["energy_mj_per_picture"]
     return (
-        f"{row['model']} {row['precision']} {row['backend']} batch {row['batch']} {row['sampling']}",
+        point_name(row),
         *(_figure(row["stages_ms"].get(name), 3) for name in _STAGES),
         _longest(row["stages_ms"]),
         _figure((row["cold"] or {}).get("peak_device_mb"), 0),

@@ -10,7 +10,10 @@ from crossiqa_edge.bench.jsonl import Row, parsed
 from crossiqa_edge.errors import InputError
 
 FORMAT = 1
-_NEEDED = ("run", "model", "backend", "precision", "batch", "sampling", "latency_ms", "calibration_ms")
+_NEEDED = (
+    *("run", "model", "backend", "precision", "batch", "sampling", "views"),
+    *("latency_ms", "calibration_ms"),
+)
 
 
 def read(path: str | os.PathLike[str]) -> list[Row]:
@@ -32,7 +35,7 @@ def latest_run(rows: Sequence[Row]) -> list[Row]:
 
 def point_key(row: Row) -> tuple[Any, ...]:
     """What makes two rows of different runs the same point."""
-    names = ("model", "precision", "backend", "batch", "sampling", "crops", "threads")
+    names = ("model", "precision", "backend", "batch", "sampling", "views", "threads")
     return tuple(row.get(name) for name in names)
 
 

@@ -185,7 +185,7 @@ def _batches(scorer: Scorer, photo: Frame) -> Calls:
 
 def _views(model: str, backend: str, photo: Frame) -> Calls:
     frame = tiled(photo, 1080, 1920)
-    points = {n: Point(model, backend, sampling="crops", crops=n) for n in VIEWS}
+    points = {n: Point(model, backend, sampling="crops", views=n) for n in VIEWS}
     return {str(n): (n, _scoring(point.open(), frame)) for n, point in points.items()}
 
 

@@ -40,10 +40,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class Reading:
-    """How a frame becomes views; ``sampling`` None takes the model card's."""
+    """How a frame becomes views; None takes the model card's sampling, and its usual number of views."""
 
     sampling: str | None = None
-    crops: int = 5
+    views: int | None = None
 
 
 def scoring(model: str, reading: Reading) -> Subject:
@@ -93,7 +93,7 @@ def _subject(
     name: str, network: Callable[[Views], npt.ArrayLike], card: ModelCard, reading: Reading
 ) -> Subject:
     sampling = reading.sampling or card.sampling
-    return Subject(name, pooled(network, sampling, size=card.view_size, crops=reading.crops))
+    return Subject(name, pooled(network, sampling, size=card.view_size, views=reading.views))
 
 
 def _locate(model: str) -> Path:

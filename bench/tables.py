@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from crossiqa_edge.bench.comparison import Change
 from crossiqa_edge.bench.jsonl import Row
 from crossiqa_edge.bench.pareto import front, per_picture_ms
+from crossiqa_edge.bench.point import in_views
 
 Cells = tuple[str, ...]
 
@@ -74,7 +75,7 @@ def _cells(row: Row, on_front: bool) -> Cells:
         row["model"],
         row["precision"],
         f"{row['backend']} {row['device']}",
-        row["sampling"] + (f" x {row['crops']}" if row["sampling"] == "crops" else ""),
+        in_views(row["sampling"], row["views"]),
         str(row["batch"]),
         f"{per_picture_ms(row):.2f}",
         *(f"{times[name]:.2f}" for name in ("p50", "p90", "p99", "max")),
@@ -87,11 +88,17 @@ def _cells(row: Row, on_front: bool) -> Cells:
     )
 
 
+def point_name(row: Row) -> str:
+    """What was measured, in words."""
+    read = in_views(row["sampling"], row["views"])
+    return f"{row['model']} {row['precision']} {row['backend']} batch {row['batch']} {read}"
+
+
 def _changed(change: Change) -> Cells:
     row = change.after
     low, high = change.interval
     return (
-        f"{row['model']} {row['precision']} {row['backend']} batch {row['batch']} {row['sampling']}",
+        point_name(row),
         f"{change.before['latency_ms']['p50']:.2f} ms",
         f"{row['latency_ms']['p50']:.2f} ms",
         f"{change.ratio:.3f}",

@@ -154,7 +154,7 @@ def live(scorer: Scorer, path: Path, slowed_by: Sequence[float], limit: float) -
     rows = []
     for seconds in slowed_by:
         backend = Slowed(scorer.backend, seconds) if seconds else scorer.backend
-        other = Scorer(scorer.artefact, backend, scorer.sampling, scorer.crops, scorer.max_pixels)
+        other = Scorer(scorer.artefact, backend, scorer.sampling, scorer.views, scorer.max_pixels)
         done = run(other, path, Policy(mode="live", max_latency_ms=limit))
         latencies = done.latencies()
         p50, p95, most = np.percentile(latencies, [50, 95, 100])

@@ -46,6 +46,6 @@ def _views(size: int, sampling: str, seed: int) -> Views:
     for index, kind in enumerate(every()):
         photo = photos[index % _PHOTOS]
         pictures += [kind(photo, level, seed + index) for level in range(1, LEVELS + 1)]
-    views = np.concatenate([sample(picture, sampling, size=size, crops=1) for picture in pictures])
+    views = np.concatenate([sample(picture, sampling, size=size, views=1) for picture in pictures])
     views.setflags(write=False)
     return views

@@ -17,7 +17,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from crossiqa_edge.imaging.sampling import GRID, tile_corners, window_corners
+from crossiqa_edge.imaging.sampling import GRID, spread, tile_corners, window_corners
 from crossiqa_edge.imaging.yuv import fixed_point_factors
 
 FRACTION = 20  # bits behind the point of ``colour_factors``
@@ -141,13 +141,18 @@ def normaliser(mean: tuple[float, float, float], std: tuple[float, float, float]
     return torch.tensor([gains, offsets], dtype=torch.float32)
 
 
-def fragment_corners(height: int, width: int, size: int = 224) -> Tensor:
-    """int32 (1, GRID, GRID, 2): top and left of each tile, of size / GRID pixels, of a fragments view."""
-    rows, columns = (tile_corners(max(side, size // GRID), size // GRID) for side in (height, width))
-    return torch.tensor([[[(top, left) for left in columns] for top in rows]], dtype=torch.int32)
+def fragment_corners(height: int, width: int, size: int = 224, *, views: int = 1) -> Tensor:
+    """int32 (views, GRID, GRID, 2): top and left of each tile, size / GRID pixels a side, of fragments."""
+    tile = size // GRID
+    grids = [
+        (tile_corners(max(height, tile), tile, v), tile_corners(max(width, tile), tile, u))
+        for v, u in spread(views)
+    ]
+    corners = [[[(top, left) for left in columns] for top in rows] for rows, columns in grids]
+    return torch.tensor(corners, dtype=torch.int32)
 
 
-def crop_corners(height: int, width: int, crops: int, size: int = 224) -> Tensor:
-    """int32 (crops, 1, 1, 2): top and left of each window of ``size`` pixels."""
-    corners = window_corners(max(height, size), max(width, size), crops, size)
+def crop_corners(height: int, width: int, views: int, size: int = 224) -> Tensor:
+    """int32 (views, 1, 1, 2): top and left of each window of ``size`` pixels."""
+    corners = window_corners(max(height, size), max(width, size), views, size)
     return torch.tensor(corners, dtype=torch.int32).view(-1, 1, 1, 2)

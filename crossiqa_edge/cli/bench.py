@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crossiqa_edge.cli.console import complain
+from crossiqa_edge.cli.options import USUALLY, VIEWS
 from crossiqa_edge.errors import ConfigError
+from crossiqa_edge.imaging.sampling import SAMPLINGS, views_a_picture
 from crossiqa_edge.runtime.select import BACKENDS, ONLY_BY_NAME
 from crossiqa_edge.weights import available
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
 # What is measured unless backends are named: all but those whose first inference takes minutes.
 USUAL_BACKENDS = tuple(name for name in BACKENDS if name not in ONLY_BY_NAME)
-_SAMPLINGS = {"fragments": ("fragments", 1), "crops": ("crops", 5)}
 
 
 @click.group(invoke_without_command=True)
@@ -42,11 +43,12 @@ _SAMPLINGS = {"fragments": ("fragments", 1), "crops": ("crops", 5)}
     "--sampling",
     "samplings",
     multiple=True,
-    type=click.Choice([*_SAMPLINGS]),
+    type=click.Choice(SAMPLINGS),
     default=("fragments",),
     show_default=True,
     help="Repeat.",
 )
+@click.option("--views", multiple=True, type=VIEWS, help=f"Views a picture; repeat.  {USUALLY}")
 @click.option(
     "--threads", multiple=True, type=click.IntRange(min=1), help="Of one inference; repeat.  [default: all]"
 )
@@ -89,6 +91,7 @@ def _run(
     backends: tuple[str, ...],
     batches: tuple[int, ...],
     samplings: tuple[str, ...],
+    views: tuple[int, ...],
     threads: tuple[int, ...],
     seconds: float,
     rounds: int,
@@ -106,7 +109,7 @@ def _run(
     from crossiqa_edge.bench.point import grid, in_words, open_all
     from crossiqa_edge.bench.tables import caption, result_cells, text
 
-    how = [_SAMPLINGS[name] for name in samplings]
+    how = [(name, views_a_picture(name, count)) for name in samplings for count in views or (None,)]
     points = grid(models or available(), backends or USUAL_BACKENDS, batches, how, threads or (None,))
     opened, refused = open_all(points)
     for reason in in_words(refused):

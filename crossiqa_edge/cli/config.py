@@ -14,7 +14,7 @@ from crossiqa_edge.errors import ConfigError
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _META = f"{__name__}.path"
-_KEYS: dict[str, type] = {"model": str, "backend": str, "sampling": str, "crops": int, "batch": int}
+_KEYS: dict[str, type] = {"model": str, "backend": str, "sampling": str, "views": int, "batch": int}
 
 
 def config_option(command: Command) -> Command:

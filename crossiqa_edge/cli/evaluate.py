@@ -98,7 +98,7 @@ def command(
     seed: int,
     limit: int | None,
     sampling: str | None,
-    crops: int,
+    views: int | None,
     batch: int,
     workers: int,
     form: str | None,
@@ -127,7 +127,7 @@ def command(
     train_set = None if train_data is None else open_spec(train_data)
     for note in filter(None, map(guessed_scale, sets, opened)):
         complain(note)
-    reading = Reading(sampling, crops)
+    reading = Reading(sampling, views)
     subjects = [encoder(model, reading) if probe else scoring(model, reading)]
     card = subjects[0].card
     if card is not None:

@@ -10,14 +10,15 @@ from typing import Any, TypeVar
 import click
 
 from crossiqa_edge.cli.config import config_option
-from crossiqa_edge.imaging.sampling import SAMPLINGS
+from crossiqa_edge.imaging.sampling import SAMPLINGS, USUAL_VIEWS
 from crossiqa_edge.runtime.select import AUTO, BACKENDS
 from crossiqa_edge.video.policy import Policy
 from crossiqa_edge.video.pooling import METHODS, Pooling
 
-# Windows lie on the two diagonals: with 64, neighbours overlap even in a 4K picture. All windows of a
-# batch are in memory at once, 0.6 MB each with 224 pixels a side, so a large number ends without a message.
-CROPS = click.IntRange(1, 64)
+# Views lie on the two diagonals: with 64, neighbours overlap even in a 4K picture. All views of a batch
+# are in memory at once, 0.6 MB each with 224 pixels a side, so a large number ends without a message.
+VIEWS = click.IntRange(1, 64)
+USUALLY = f"[default: {', '.join(f'{count} of {sampling}' for sampling, count in USUAL_VIEWS.items())}]"
 _BATCH = click.IntRange(1, 1024)  # far beyond what pays, and 600 MB of views
 _POLICY, _POOLING = Policy(), Pooling()  # for their defaults
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -62,22 +63,28 @@ def model_options(command: Command) -> Command:
     )
 
 
+def sampling_options(what: str = "picture") -> Callable[[Command], Command]:
+    """``--sampling`` and ``--views``: what the model sees of a ``what``."""
+
+    def decorate(command: Command) -> Command:
+        return _with(
+            command,
+            click.option(
+                "--sampling",
+                type=click.Choice(SAMPLINGS),
+                help=f"How a {what} is read.  [default: as the model]",
+            ),
+            click.option("--views", type=VIEWS, help=f"Views a {what}.  {USUALLY}"),
+        )
+
+    return decorate
+
+
 def reading_options(command: Command) -> Command:
-    """``--sampling``, ``--crops`` and ``--batch``: how pictures reach the model."""
+    """``--sampling``, ``--views`` and ``--batch``: how pictures reach the model."""
     return _with(
         command,
-        click.option(
-            "--sampling",
-            type=click.Choice(SAMPLINGS),
-            help="How a picture is read.  [default: as the model]",
-        ),
-        click.option(
-            "--crops",
-            type=CROPS,
-            default=5,
-            show_default=True,
-            help="Windows a picture, with --sampling crops.",
-        ),
+        sampling_options(),
         click.option(
             "--batch",
             type=_BATCH,

@@ -23,7 +23,7 @@ from crossiqa_edge.cli.score_extras import (
     print_timings,
     report_on,
 )
-from crossiqa_edge.cli.score_run import ClipSettings, score_all, views_ahead, writer_for
+from crossiqa_edge.cli.score_run import ClipSettings, pictures_ahead, score_all, writer_for
 from crossiqa_edge.errors import ConfigError, OutputError
 from crossiqa_edge.imaging.decode import MAX_PIXELS
 from crossiqa_edge.imaging.gather import Entry, gather
@@ -101,7 +101,7 @@ def command(
     model: str,
     backend: str,
     sampling: str | None,
-    crops: int,
+    views: int | None,
     batch: int,
     threads: int | None,
     max_pixels: int,
@@ -134,9 +134,9 @@ def command(
             backend=backend,
             sampling=sampling,
             threads=threads,
-            crops=crops,
+            views=views,
             max_pixels=max_pixels,
-            work=views_ahead(entries, crops if sampling == "crops" else 1),
+            work=pictures_ahead(entries),
         ) as scorer,
     ):
         loaded = perf_counter()

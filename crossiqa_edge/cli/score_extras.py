@@ -48,11 +48,11 @@ def report_on(outcomes: Sequence[Result | ClipResult], path: Path, scorer: Score
     """Write the HTML report."""
     from crossiqa_edge.report.write import write_report
 
-    windows = f", {scorer.crops} windows a picture" if scorer.sampling == "crops" else ""
+    count = f"{scorer.views} view{'s' if scorer.views > 1 else ''} a picture"
     provenance = {
         "Model": scorer.card.identity,
         "Backend": scorer.backend.describe,
-        "Sampling": scorer.sampling + windows,
+        "Sampling": f"{scorer.sampling}, {count}",
         "Made": f"{datetime.now():%Y-%m-%d %H:%M} by crossiqa-edge {__version__}",
     }
     pictures = [outcome for outcome in outcomes if isinstance(outcome, Result)]
@@ -105,9 +105,11 @@ def check_heatmap(entries: Sequence[Entry], path: Path) -> None:
 
 
 def check_fragments(scorer: Scorer) -> None:
-    """Raise ConfigError unless ``scorer`` looks at fragments, whose contributions a heat map shows."""
+    """Raise ConfigError unless ``scorer`` looks at one view of fragments, whose shares a heat map shows."""
     if scorer.sampling != "fragments":
         raise ConfigError(f"--heatmap shows fragments, not {scorer.sampling}; add --sampling fragments")
+    if scorer.views > 1:
+        raise ConfigError(f"--heatmap shows the fragments of one view, not of {scorer.views}; add --views 1")
 
 
 def draw_heatmap(outcome: Result | ClipResult, path: Path, scorer: Scorer) -> None:

@@ -47,9 +47,9 @@ class ClipSettings:
     hardware: str
 
 
-def views_ahead(entries: Sequence[Entry], views: int) -> int:
-    """About how many views will be scored, with so many ``views`` a picture or frame."""
-    return views * sum(map(_frames_ahead, entries))
+def pictures_ahead(entries: Sequence[Entry]) -> int:
+    """About how many pictures and frames will be scored."""
+    return sum(map(_frames_ahead, entries))
 
 
 def _frames_ahead(entry: Entry) -> int:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import click
 
 from crossiqa_edge.cli.console import complain, ended_by_sigterm
-from crossiqa_edge.cli.options import CROPS, model_options
+from crossiqa_edge.cli.options import model_options, sampling_options
 from crossiqa_edge.imaging.decode import MAX_PIXELS
-from crossiqa_edge.imaging.sampling import SAMPLINGS
 from crossiqa_edge.runtime.scorer import Scorer
 
 
 @click.command()
 @model_options
-@click.option(
-    "--sampling", type=click.Choice(SAMPLINGS), help="How a picture is read.  [default: as the model]"
-)
-@click.option("--crops", type=CROPS, default=5, show_default=True, help="Windows a picture.")
+@sampling_options()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one."
@@ -62,7 +58,7 @@ def command(
     backend: str,
     threads: int | None,
     sampling: str | None,
-    crops: int,
+    views: int | None,
     host: str,
     port: int,
     batch: int,
@@ -89,7 +85,7 @@ def command(
         ended_by_sigterm(),
         listen(host, port) as listening,
         Scorer.load(
-            model, backend=backend, threads=threads, sampling=sampling, crops=crops, max_pixels=max_pixels
+            model, backend=backend, threads=threads, sampling=sampling, views=views, max_pixels=max_pixels
         ) as scorer,
     ):
         told = f"serving {scorer.card.identity} on {url(listening)} ({scorer.backend.describe}); Ctrl-C stops"

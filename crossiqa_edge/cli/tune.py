@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from crossiqa_edge.bench.tune import Budget, Solution
 
 _BATCHES = (1, 2, 4, 8)
-_SAMPLINGS = (("fragments", 1), ("crops", 1), ("crops", 5))
+_SAMPLINGS = (("fragments", 1), ("fragments", 5), ("crops", 1), ("crops", 5))
 _PROBE_PICTURES = 125
 
 
@@ -98,7 +98,7 @@ def _solve(models: tuple[str, ...], data: str | None, budget: Budget, seconds: f
     known: dict[tuple[str, str, str, int], float | None] = {}
     accuracies = {}
     for point, scorer in opened.items():
-        kind = (point.model, point.backend, point.sampling, point.crops)
+        kind = (point.model, point.backend, point.sampling, point.views)
         if kind not in known:
             complain(f"accuracy of {point} on {judged.name}")
             known[kind] = accuracy(scorer, judged)["srcc"]
@@ -118,7 +118,7 @@ def _config(point: Point) -> dict[str, Any]:
         "model": point.model,
         "backend": point.backend,
         "sampling": point.sampling,
-        "crops": point.crops,
+        "views": point.views,
         "batch": point.batch,
     }
 

@@ -9,10 +9,9 @@ from contextlib import closing, contextmanager
 import click
 
 from crossiqa_edge.cli.console import complain, ended_by_sigterm, stopped_by_signals
-from crossiqa_edge.cli.options import CROPS, model_options, policy_options
-from crossiqa_edge.cli.score_run import in_mode, stdout, views_ahead
+from crossiqa_edge.cli.options import model_options, policy_options, sampling_options
+from crossiqa_edge.cli.score_run import in_mode, pictures_ahead, stdout
 from crossiqa_edge.imaging.gather import Entry
-from crossiqa_edge.imaging.sampling import SAMPLINGS
 from crossiqa_edge.report.records import JsonLinesWriter
 from crossiqa_edge.runtime.scorer import Scorer
 from crossiqa_edge.runtime.select import AUTO
@@ -29,10 +28,7 @@ Show = Callable[[FrameScore | GapEvent], None]
 @click.argument("source", metavar="SOURCE")
 @click.option("--jsonl", is_flag=True, help="JSON lines, also on a terminal.")
 @model_options
-@click.option(
-    "--sampling", type=click.Choice(SAMPLINGS), help="How a frame is read.  [default: as the model]"
-)
-@click.option("--crops", type=CROPS, default=5, show_default=True, help="Windows a frame.")
+@sampling_options("frame")
 @policy_options
 @click.option(
     "--patience",
@@ -49,7 +45,7 @@ def command(
     backend: str,
     threads: int | None,
     sampling: str | None,
-    crops: int,
+    views: int | None,
     policy: Policy,
     live: bool | None,
     hardware: str,
@@ -69,11 +65,11 @@ def command(
       130  interrupted; what was scored until then has been printed
     """
     rolling = Rolling()
-    ahead = views_ahead([Entry(source, source, clip=True)], crops if sampling == "crops" else 1)
+    ahead = pictures_ahead([Entry(source, source, clip=True)])
     with (
         ended_by_sigterm(),
         Scorer.load(
-            model, backend=backend, threads=threads, sampling=sampling, crops=crops, work=ahead
+            model, backend=backend, threads=threads, sampling=sampling, views=views, work=ahead
         ) as scorer,
     ):
         opened = open_source(source, start=policy.start, hardware=hardware, patience=patience)

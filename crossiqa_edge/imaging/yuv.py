@@ -24,9 +24,12 @@ from crossiqa_edge.imaging.sampling import (
     GRID,
     MIN_SIDE,
     Frame,
+    Place,
     Views,
     sample,
+    spread,
     tile_corners,
+    views_a_picture,
     window_corners,
 )
 
@@ -118,7 +121,9 @@ def to_rgb(planes: Planes) -> Frame:
     return _converted(planes.luma, planes.chroma, planes)
 
 
-def sample_planes(planes: Planes, sampling: str = "fragments", *, size: int = 224, crops: int = 5) -> Views:
+def sample_planes(
+    planes: Planes, sampling: str = "fragments", *, size: int = 224, views: int | None = None
+) -> Views:
     """The views that ``sample`` takes of ``to_rgb(planes)``, uint8 (V, S, S, 3), bit for bit.
 
     Only the sampled pixels are converted. Arguments and errors are those of
@@ -129,19 +134,20 @@ def sample_planes(planes: Planes, sampling: str = "fragments", *, size: int = 22
         raise InputError(
             f"{width} x {height} pixels are too few to judge; give at least {MIN_SIDE} x {MIN_SIDE}"
         )
+    count = views_a_picture(sampling, views)
     tile, rest = divmod(size, GRID)
     if sampling == "fragments" and not rest and tile % 4 == 0 and min(height, width) >= tile:
-        return _fragments(planes, tile)[None]
-    if sampling == "crops" and size % 4 == 0 and min(height, width) >= size and crops >= 1:
-        corners = window_corners(height, width, crops, size)
+        return np.stack([_fragments(planes, tile, place) for place in spread(count)])
+    if sampling == "crops" and size % 4 == 0 and min(height, width) >= size:
+        corners = window_corners(height, width, count, size)
         return np.stack([to_rgb(planes.cut(top, left, size, size)) for top, left in corners])
-    return sample(to_rgb(planes), sampling, size=size, crops=crops)  # small pictures are reflected
+    return sample(to_rgb(planes), sampling, size=size, views=count)  # small pictures are reflected
 
 
-def _fragments(planes: Planes, tile: int) -> Frame:
+def _fragments(planes: Planes, tile: int, place: Place) -> Frame:
     """One view of tiles; their corners are multiples of 8, their side one of 4: whole chroma blocks."""
-    rows = tile_corners(planes.luma.shape[0], tile)
-    columns = tile_corners(planes.luma.shape[1], tile)
+    rows = tile_corners(planes.luma.shape[0], tile, place[0])
+    columns = tile_corners(planes.luma.shape[1], tile, place[1])
     luma = _gathered(planes.luma, rows, columns, (1, 1), tile)
     chroma = planes.chroma and (
         _gathered(planes.chroma[0], rows, columns, planes.blocks, tile),

@@ -21,7 +21,7 @@ from crossiqa_edge.card import ModelCard
 from crossiqa_edge.errors import ConfigError, InputError
 from crossiqa_edge.imaging.decode import MAX_PIXELS, Source, decode, name_of
 from crossiqa_edge.imaging.flags import picture_flags
-from crossiqa_edge.imaging.sampling import SAMPLINGS, Frame, Views, sample
+from crossiqa_edge.imaging.sampling import SAMPLINGS, Frame, Views, sample, views_a_picture
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.backend import Backend, Scores
 from crossiqa_edge.runtime.select import AUTO, open_backend
@@ -57,17 +57,17 @@ class Scorer:
         artefact: the model file.
         backend: what runs it; ``backend.reason`` says why this one.
         sampling: ``fragments`` or ``crops``.
-        crops: windows a picture when sampling is ``crops``.
+        views: how many views of a picture are scored; its score is their mean.
         max_pixels: larger pictures are refused before they are decoded.
     """
 
     def __init__(
-        self, artefact: Artefact, backend: Backend, sampling: str, crops: int, max_pixels: int
+        self, artefact: Artefact, backend: Backend, sampling: str, views: int, max_pixels: int
     ) -> None:
         self.artefact = artefact
         self.backend = backend
         self.sampling = sampling
-        self.crops = crops
+        self.views = views
         self.max_pixels = max_pixels
 
     @classmethod
@@ -78,7 +78,7 @@ class Scorer:
         backend: str = AUTO,
         sampling: str | None = None,
         threads: int | None = None,
-        crops: int = 5,
+        views: int | None = None,
         max_pixels: int = MAX_PIXELS,
         work: int | None = None,
     ) -> Scorer:
@@ -89,22 +89,23 @@ class Scorer:
             backend: ``auto`` or a key of ``crossiqa_edge.runtime.select.BACKENDS``.
             sampling: ``fragments`` or ``crops``; None takes the model card's.
             threads: CPU threads of one inference, at least 1; None leaves it to the backend.
-            crops: windows a picture when sampling is ``crops``, at least 1.
+            views: how many views of a picture are scored, at least 1; None is 1 of fragments, 5 of crops.
             max_pixels: the most pixels that a picture's header may announce.
-            work: views that will be scored, as far as is known; ``auto`` chooses with it in mind.
+            work: pictures and frames that will be scored, as far as is known; ``auto`` chooses with it in
+                mind.
 
         Raises:
             ArtefactError: no such model, or a file that is damaged, hostile or without a card.
-            ConfigError: unknown backend or sampling, bad ``threads`` or ``crops``.
+            ConfigError: unknown backend or sampling, bad ``threads`` or ``views``.
             BackendError: the backend cannot run this model on this machine.
         """
-        if sampling not in (None, *SAMPLINGS):
-            raise ConfigError(f"unknown sampling {sampling!r}; choose from {', '.join(SAMPLINGS)}")
-        if crops < 1:
-            raise ConfigError(f"crops must be at least 1, not {crops}")
+        views_a_picture(SAMPLINGS[0] if sampling is None else sampling, views)  # before a file is opened
         artefact = Artefact.open(locate(model))
-        opened = open_backend(artefact, backend, threads=threads, work=work)
-        return cls(artefact, opened, sampling or artefact.card.sampling, crops, max_pixels)
+        sampling = sampling or artefact.card.sampling
+        count = views_a_picture(sampling, views)
+        ahead = None if work is None else work * count
+        opened = open_backend(artefact, backend, threads=threads, work=ahead)
+        return cls(artefact, opened, sampling, count, max_pixels)
 
     @property
     def card(self) -> ModelCard:
@@ -179,7 +180,7 @@ class Scorer:
         frame = decode(source, max_pixels=self.max_pixels)
         decoded = perf_counter()
         try:
-            views = sample(frame, self.sampling, size=self.card.view_size, crops=self.crops)
+            views = sample(frame, self.sampling, size=self.card.view_size, views=self.views)
         except InputError as error:
             raise InputError(f"{name_of(source)}: {error}") from error
         flags = picture_flags(frame.shape[:2], views)

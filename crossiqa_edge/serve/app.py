@@ -144,7 +144,7 @@ class _Server:
                 "model": scorer.card.identity,
                 "backend": scorer.backend.describe,
                 "sampling": scorer.sampling,
-                "crops": scorer.crops if scorer.sampling == "crops" else None,
+                "views": scorer.views,
                 "max_pixels": scorer.max_pixels,
                 "limits": asdict(self._limits),
                 "card": json.loads(scorer.card.to_json()),

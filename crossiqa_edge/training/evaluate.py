@@ -137,14 +137,14 @@ def evaluate_probe(
 
 
 def pooled(
-    network: Callable[[Views], npt.ArrayLike], sampling: str, *, size: int, crops: int = 5
+    network: Callable[[Views], npt.ArrayLike], sampling: str, *, size: int, views: int | None = None
 ) -> Callable[[Sequence[Frame]], Rows]:
     """``network`` of views, (V, S, S, 3) -> (V,) or (V, D), made to take frames: the mean over views."""
 
     def run(frames: Sequence[Frame]) -> Rows:
-        views = [sample(frame, sampling, size=size, crops=crops) for frame in frames]
-        values = np.asarray(network(np.concatenate(views)), np.float64)
-        ends = np.cumsum([len(part) for part in views])[:-1]
+        sampled = [sample(frame, sampling, size=size, views=views) for frame in frames]
+        values = np.asarray(network(np.concatenate(sampled)), np.float64)
+        ends = np.cumsum([len(part) for part in sampled])[:-1]
         return np.stack([part.mean(axis=0) for part in np.split(values, ends)])
 
     return run

@@ -174,5 +174,5 @@ def _validation(held_out: QualitySet, recipe: FinetuneRecipe, cache: str | os.Pa
     if recipe.fragment_share > 0.0:
         views = [sample(picture, "fragments", size=VIEW_SIZE) for picture in pictures]
     else:
-        views = [sample(picture, "crops", size=recipe.view_size, crops=2) for picture in pictures]
+        views = [sample(picture, "crops", size=recipe.view_size, views=2) for picture in pictures]
     return Validation(held_out.name, np.stack(views), np.array([item.score for item in samples]))

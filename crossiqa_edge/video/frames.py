@@ -89,11 +89,11 @@ class VideoFrame:
         """The whole frame as uint8 (H, W, 3)."""
         return to_rgb(self.picture) if isinstance(self.picture, Planes) else self.picture
 
-    def views(self, sampling: str = "fragments", *, size: int = 224, crops: int = 5) -> Views:
+    def views(self, sampling: str = "fragments", *, size: int = 224, views: int | None = None) -> Views:
         """Its views, uint8 (V, S, S, 3); arguments and errors as in ``crossiqa_edge.imaging.sampling``."""
         if isinstance(self.picture, Planes):
-            return sample_planes(self.picture, sampling, size=size, crops=crops)
-        return sample(self.picture, sampling, size=size, crops=crops)
+            return sample_planes(self.picture, sampling, size=size, views=views)
+        return sample(self.picture, sampling, size=size, views=views)
 
     def luma(self) -> npt.NDArray[np.uint8]:
         """Luma of points on a regular grid, at most 128 a side; see ``luma_at``."""

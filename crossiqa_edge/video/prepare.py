@@ -112,4 +112,4 @@ class Preparer:
 
     def _sampled(self, frame: VideoFrame) -> Views:
         scorer = self._scorer
-        return frame.views(scorer.sampling, size=scorer.card.view_size, crops=scorer.crops)
+        return frame.views(scorer.sampling, size=scorer.card.view_size, views=scorer.views)

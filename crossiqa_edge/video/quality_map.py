@@ -1,6 +1,6 @@
 """Where in a frame quality is lost: what each fragment of its view contributed to the score it got.
 
-A frame is scored from one view of ``GRID`` x ``GRID`` fragments. The contribution of a fragment is its
+What is explained is one view of ``GRID`` x ``GRID`` fragments. The contribution of a fragment is its
 Shapley value in a game of fragments: a coalition's worth is the score of the view in which the others are
 replaced by other fragments of the same frame. Nothing foreign comes in, since grey or noise would itself look
 like a fault. So the contributions compare the fragments of one frame with each other; what harms all of them

@@ -16,7 +16,7 @@ def row(model="nano", p50=10.0, srcc=0.6, *, batch=1, calibration=5.0, interval=
         "backend": "onnxruntime",
         "device": "cpu",
         "sampling": "fragments",
-        "crops": 1,
+        "views": 1,
         "threads": None,
         "batch": batch,
         "bytes": 5_000_000,

@@ -36,6 +36,18 @@ def test_a_run_is_kept_and_can_be_shown_again(crossiqa, measured, tmp_path):
     assert crossiqa("bench", "report", measured, "--markdown").out.startswith("| model |")
 
 
+def test_views_are_points_of_their_own(crossiqa, tiny_onnx):
+    done = crossiqa(
+        *("bench", "--model", tiny_onnx, "--backend", "onnxruntime", "--batch", 1, "--seconds", 0.02),
+        *("--rounds", 8, "--limit", 6, "--no-cold", "--json", "--sampling", "fragments"),
+        *("--sampling", "crops", "--views", 1, "--views", 3),
+    )
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    assert [(row["sampling"], row["views"]) for row in rows] == [
+        *(("fragments", 1), ("fragments", 3), ("crops", 1), ("crops", 3))
+    ]
+
+
 def test_a_run_compared_with_itself_has_not_changed(crossiqa, measured):
     done = crossiqa("bench", "compare", measured, measured, "--fail-slower", "--fail-srcc", 0)
     assert done.code == 0
@@ -100,6 +112,8 @@ def test_tune_writes_what_score_reads(crossiqa, tiny_onnx, tmp_path):
     assert done.code == 0
     document = json.loads(done.out)
     assert document["chosen"] == json.loads(config.read_text())
+    tried = {(trial["point"]["sampling"], trial["point"]["views"]) for trial in document["trials"]}
+    assert tried == {("fragments", 1), ("fragments", 5), ("crops", 1), ("crops", 5)}
     scored = crossiqa("score", "--config", config, "examples/coffee.jpg", "--json")
     assert scored.code == 0
     assert json.loads(scored.out)[0]["backend"].startswith(document["chosen"]["backend"])

@@ -20,14 +20,16 @@ def verb(model, batch):
 
 def test_the_file_gives_defaults_and_the_command_line_wins(tmp_path):
     path = tmp_path / "c.json"
-    path.write_text(json.dumps({"model": "tiny", "batch": 2, "crops": 5}))
+    path.write_text(json.dumps({"model": "tiny", "batch": 2, "views": 5}))
     run = CliRunner().invoke
     assert run(verb, []).output == "nano 8\n"
     assert run(verb, ["--config", str(path)]).output == "tiny 2\n"
     assert run(verb, ["--batch", "4", "--config", str(path)]).output == "tiny 4\n"
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"modle": "nano"}', '{"batch": "8"}', '{"batch": true}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"modle": "nano"}', '{"crops": 5}', '{"batch": "8"}', '{"batch": true}']
+)
 def test_a_file_that_is_no_config_is_refused(tmp_path, text):
     path = tmp_path / "c.json"
     path.write_text(text)
@@ -45,7 +47,7 @@ def test_an_absent_file_is_refused(tmp_path):
     [(score, ["examples/coffee.jpg"]), (watch, ["testpattern:"]), (serve, ["--port", "0"])],
 )
 def test_every_verb_that_scores_reads_what_tune_writes(module, argument, tmp_path, monkeypatch):
-    found = {"model": "other", "backend": "openvino", "sampling": "crops", "crops": 3, "batch": 2}
+    found = {"model": "other", "backend": "openvino", "sampling": "fragments", "views": 3, "batch": 2}
     path = tmp_path / "found.json"
     path.write_text(json.dumps(found))
     asked = {}
@@ -57,6 +59,6 @@ def test_every_verb_that_scores_reads_what_tune_writes(module, argument, tmp_pat
     monkeypatch.setattr(Scorer, "load", load)
     done = CliRunner().invoke(module.command, ["--config", str(path), *argument])
     assert str(done.exception) == "far enough"
-    assert {key: asked[key] for key in ("model", "backend", "sampling", "crops")} == {
+    assert {key: asked[key] for key in ("model", "backend", "sampling", "views")} == {
         key: value for key, value in found.items() if key != "batch"
     }

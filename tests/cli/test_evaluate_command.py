@@ -146,6 +146,26 @@ def test_bare_weights_are_scored_as_the_network_scores_them(
     assert rows["1_2.png"] == pytest.approx(expected, abs=1e-3)
 
 
+def test_views_are_passed_on(crossiqa: Crossiqa, tiny_onnx: Path, tmp_path: Path) -> None:
+    """Of photographs one view and five have different means, which the tiny graph scores."""
+    import numpy as np
+
+    from crossiqa_edge.imaging.sampling import sample
+    from crossiqa_edge.imaging.testpattern import photo_like
+
+    folder, target = make_set(tmp_path / "photos", contents=1), tmp_path / "scores.csv"
+    frames = {path.name: photo_like(seed, 400, 500) for seed, path in enumerate(sorted(folder.glob("*.png")))}
+    for name, frame in frames.items():
+        Image.fromarray(frame).save(folder / name)
+    for options, views in ((("--views", 5), 5), ((), 1)):
+        given = ("--sampling", "fragments", *options, "--save-scores", target)
+        assert crossiqa("evaluate", tiny_onnx, "--data", spec(folder), *given).code == 0
+        for row in csv.DictReader(target.open()):
+            means = sample(frames[row["key"]], "fragments", views=views).mean(axis=(1, 2, 3)) / 2.55
+            assert float(row["predicted"]) == pytest.approx(np.mean(means), abs=0.01)
+            assert views == 1 or np.ptp(means) > 0.1
+
+
 def test_probe_within_a_set_beside_an_untrained_encoder(
     crossiqa: Crossiqa, trained: Path, pictures: Path, tmp_path: Path
 ) -> None:

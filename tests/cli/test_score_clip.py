@@ -222,6 +222,14 @@ def test_overlay_and_heat_maps_are_written(score: Crossiqa, clip: Path, tmp_path
     assert movie.read_bytes()[4:8] == b"ftyp"
 
 
+def test_a_heat_map_is_of_one_view_of_fragments(score: Crossiqa, clip: Path, tmp_path: Path) -> None:
+    heat = tmp_path / "h.png"
+    for given, remedy in ((("--sampling", "crops"), "--sampling fragments"), (("--views", 5), "--views 1")):
+        done = score("--sampling", "fragments", *given, "--heatmap", heat, clip)
+        assert (done.code, done.out, heat.exists()) == (2, "", False)
+        assert len(done.complaints) == 1 and done.complaints[0].endswith(f"; add {remedy}")
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -231,6 +239,7 @@ def test_overlay_and_heat_maps_are_written(score: Crossiqa, clip: Path, tmp_path
         ("--heatmap", "h.jpg", "a.mp4"),
         ("--heatmap", "h.png", "a.png", "b.png"),
         ("--heatmap", "h.png", "--sampling", "crops", "a.mp4"),
+        ("--heatmap", "h.png", "--views", "5", "--sampling", "fragments", "a.mp4"),
         ("--start", "5", "--end", "3", "a.mp4"),
         ("--start", "noon", "a.mp4"),
         ("--pool", "vibes", "a.mp4"),

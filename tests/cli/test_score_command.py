@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from crossiqa_edge.imaging.testpattern import photo_like
 from crossiqa_edge.runtime import select, speeds
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.scorer import Scorer
@@ -94,11 +95,29 @@ def test_pictures_are_named_in_five_ways(
 
 
 def test_sampling_and_batch_change_the_views_not_the_score(score: Crossiqa, folder: Path) -> None:
-    crops = json.loads(score("--json", "--sampling", "crops", "--crops", "3", "--batch", "2", folder).out)
-    fragments = json.loads(score("--json", "--sampling", "fragments", folder).out)
-    assert [one["views"] for one in crops] == [3, 3, 3]
-    assert [one["views"] for one in fragments] == [1, 1, 1]
-    assert [one["score"] for one in crops] == [one["score"] for one in fragments]
+    scores = []
+    for sampling, given, views in (
+        *(("crops", ("--views", "3"), 3), ("crops", (), 5)),
+        *(("fragments", (), 1), ("fragments", ("--views", "4"), 4)),
+    ):
+        found = json.loads(score("--json", "--sampling", sampling, *given, "--batch", "2", folder).out)
+        assert [(one["views"], len(one["raw"])) for one in found] == [(views, views)] * 3
+        scores.append([one["score"] for one in found])
+    assert scores == [scores[0]] * 4
+
+
+def test_several_views_of_fragments_are_those_of_the_library(
+    score: Crossiqa, tiny_onnx: Path, tmp_path: Path
+) -> None:
+    photo, page = tmp_path / "photo.png", tmp_path / "r.html"
+    Image.fromarray(photo_like(3, 400, 700)).save(photo)
+    done = score("--json", "--sampling", "fragments", "--views", 5, "--report", page, photo)
+    (found,) = json.loads(done.out)
+    with Scorer.load(tiny_onnx, backend="onnxruntime", sampling="fragments", views=5) as scorer:
+        expected = scorer.score(photo)
+    assert found["raw"] == pytest.approx(expected.raw, abs=0.01)
+    assert len(set(found["raw"])) > 1
+    assert "fragments, 5 views a picture" in page.read_text()
 
 
 @pytest.mark.parametrize(("limit", "code"), [(15, 0), (21, 1), (100, 1)])
@@ -168,7 +187,7 @@ def test_a_report_that_cannot_be_written_is_told_before_the_work(
 
 @pytest.mark.parametrize(
     "wrong",
-    [["--backend", "abacus"], ["--crops", "0"], ["--fail-under", "101"], ["--sampling", "squeeze"], []],
+    [["--backend", "abacus"], ["--views", "0"], ["--fail-under", "101"], ["--sampling", "squeeze"], []],
     ids=lambda wrong: " ".join(wrong) or "no path",
 )
 def test_wrong_usage(score: Crossiqa, wrong: list[str]) -> None:

@@ -20,7 +20,13 @@ PICTURE = "examples/coffee.jpg"
 def served(process, tiny_onnx, tmp_path):
     """A server of the tiny model, with a configuration as tune writes it: (process, address)."""
     config = tmp_path / "found.json"
-    values = {"model": str(tiny_onnx), "backend": "onnxruntime", "sampling": "crops", "crops": 3, "batch": 2}
+    values = {
+        "model": str(tiny_onnx),
+        "backend": "onnxruntime",
+        "sampling": "fragments",
+        "views": 3,
+        "batch": 2,
+    }
     config.write_text(json.dumps(values))
     running = process("serve", "--config", config, "--port", 0)
     line = running.stderr.readline()
@@ -44,13 +50,14 @@ def test_a_real_server_answers_many_at_once_and_ends_in_good_order(served, cross
         answers = [*pool.map(lambda _: ask(f"{address}/v1/score", picture), range(8))]
     told = crossiqa(
         *("score", PICTURE, "--model", tiny_onnx, "--backend", "onnxruntime"),
-        *("--sampling", "crops", "--crops", 3, "--json"),
+        *("--sampling", "fragments", "--views", 3, "--json"),
     )
     expected = json.loads(told.out)[0]
     for answer in answers:
         assert answer.keys() == expected.keys()
         assert (answer["score"], answer["views"]) == (expected["score"], 3)
-    assert ask(f"{address}/v1/model")["limits"]["max_batch"] == 2  # from the configuration
+    told = ask(f"{address}/v1/model")  # from the configuration
+    assert (told["limits"]["max_batch"], told["sampling"], told["views"]) == (2, "fragments", 3)
     with pytest.raises(urllib.error.HTTPError) as refused:
         ask(f"{address}/v1/score", bytes((32 << 20) + 1))
     assert refused.value.code == 413

@@ -46,7 +46,7 @@ def watched(crossiqa: Crossiqa, tiny_onnx: Path) -> Crossiqa:
         (("clip.mp4",), 300),
         (("-",), 300),
         (("rtsp://h/x",), 27_000),
-        (("camera:0", "--sampling", "crops"), 135_000),
+        (("camera:0", "--sampling", "crops"), 27_000),  # of how many views each, the scorer knows
     ],
 )
 def test_auto_is_told_how_much_lies_ahead(
@@ -68,17 +68,25 @@ def test_auto_is_told_how_much_lies_ahead(
 @pytest.mark.parametrize(
     "words", [("watch", "testpattern:"), ("score", "testpattern:"), ("serve", "--port", "0")]
 )
-def test_windows_are_limited_before_they_fill_the_memory(
+def test_views_are_limited_before_they_fill_the_memory(
     crossiqa: Crossiqa, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
     def load(*_: Any, **options: Any) -> Scorer:
-        raise ConfigError(f"loaded with {options['crops']}")
+        raise ConfigError(f"loaded with {options['views']}")
 
     monkeypatch.setattr(Scorer, "load", load)
-    assert "loaded with 64" in crossiqa(*words, "--crops", 64).err
-    done = crossiqa(*words, "--crops", 65)
+    assert "loaded with 64" in crossiqa(*words, "--views", 64).err
+    done = crossiqa(*words, "--views", 65)
     assert (done.code, done.out, "loaded" in done.err) == (2, "", False)
-    assert "--crops" in done.err and "64" in done.err
+    assert "--views" in done.err and "64" in done.err
+
+
+@pytest.mark.parametrize("sampling", ["fragments", "crops"])
+def test_several_views_a_frame(watched: Crossiqa, clip: Path, sampling: str) -> None:
+    done = watched(clip, "--sampling", sampling, "--views", 3)
+    *frames, end = [json.loads(line) for line in done.out.splitlines()]
+    assert (done.code, end["scored"]) == (0, 30)
+    assert [len(frame["raw"]) for frame in frames] == [3] * 30 + [0] * 5
 
 
 def test_a_pipe_gets_a_line_a_frame_and_what_they_come_to(watched: Crossiqa, clip: Path) -> None:

@@ -50,9 +50,9 @@ def test_the_scorer_gives_the_networks_score_for_a_photograph(micro_export):
     photo = photo_like(11, 224, 224)  # one crop is the whole picture
     with torch.inference_mode():
         direct = model(torch.from_numpy(photo[None])).item()
-    score = Scorer.load(micro_export.onnx, crops=1).score(photo).value
+    score = Scorer.load(micro_export.onnx, views=1).score(photo).value
     assert score == pytest.approx(direct, abs=1e-2)
-    darker = Scorer.load(micro_export.onnx, crops=1).score(photo // 2).value
+    darker = Scorer.load(micro_export.onnx, views=1).score(photo // 2).value
     assert abs(darker - score) > 0.1  # else any constant graph would pass
 
 

@@ -107,13 +107,24 @@ def test_odd_sides_are_those_of_the_even_picture_around_them(height, width, layo
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 47), (100, 90), (224, 224), (361, 643)])
 @pytest.mark.parametrize("layout", ["yuv420p", "nv12", "yuv422p", "yuv444p", "yuv410p", "p010le", "gray"])
+@pytest.mark.parametrize("views", [None, 5])
 @pytest.mark.parametrize(
     ("sampling", "size"), [("fragments", 224), ("fragments", 448), ("fragments", 63), ("crops", 224)]
 )
-def test_sampling_first_and_converting_first_give_the_same_bits(height, width, layout, sampling, size):
+def test_sampling_first_and_converting_first_give_the_same_bits(height, width, layout, sampling, size, views):
     planes = picture_of(noise(height, width, layout))
-    direct = sample_planes(planes, sampling, size=size, crops=5)
-    np.testing.assert_array_equal(direct, sample(to_rgb(planes), sampling, size=size, crops=5))
+    direct = sample_planes(planes, sampling, size=size, views=views)
+    assert len(direct) == (views or {"fragments": 1, "crops": 5}[sampling])
+    np.testing.assert_array_equal(direct, sample(to_rgb(planes), sampling, size=size, views=views))
+
+
+@pytest.mark.parametrize("sampling", ["fragments", "crops"])
+def test_several_views_of_a_large_frame_are_converted_alone(monkeypatch, sampling):
+    """The way for small pictures, which converts the whole frame, is not taken: nothing else would notice."""
+    planes = picture_of(noise(360, 640, "nv12"))
+    expected = sample(to_rgb(planes), sampling, views=9)
+    monkeypatch.setattr("crossiqa_edge.imaging.yuv.sample", None)
+    np.testing.assert_array_equal(sample_planes(planes, sampling, views=9), expected)
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
@@ -151,3 +162,5 @@ def test_refuses_small_pictures_and_unknown_matrices():
         to_rgb(replace(planes, matrix="ictcp"))
     with pytest.raises(ConfigError, match="mosaic"):
         sample_planes(planes, "mosaic")
+    with pytest.raises(ConfigError, match="views must be at least 1, not -1"):
+        sample_planes(planes, views=-1)

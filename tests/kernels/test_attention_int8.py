@@ -101,7 +101,7 @@ def test_the_shipped_model_loses_little():
     model, card = load(weights)
     photo = photo_like(0, 320, 480)
     pictures = [photo, *(get(name)(photo, 3, 0) for name in ("gaussian_blur", "jpeg", "white_noise"))]
-    views = [sample(picture, card.sampling, size=card.view_size, crops=1) for picture in pictures]
+    views = [sample(picture, card.sampling, size=card.view_size, views=1) for picture in pictures]
     seen = []
     for block in model.encoder.blocks:
         block.attn.qkv.register_forward_hook(lambda module, inputs, output: seen.append(output))

@@ -64,17 +64,17 @@ def test_the_model_is_left_alone_and_not_shared():
     assert not any(parameter.requires_grad for parameter in fused.parameters())
 
 
-@pytest.mark.parametrize(("sampling", "crops"), [("fragments", 1), ("crops", 3)])
-def test_a_frame_is_scored_where_it_lies(sampling, crops):
+@pytest.mark.parametrize(("sampling", "count"), [("fragments", 1), ("fragments", 3), ("crops", 3)])
+def test_a_frame_is_scored_where_it_lies(sampling, count):
     """The views that the sampler makes on the CPU, and the same ones read from the frame itself."""
     frame = photo_like(0, 500, 700)
     model = quality_model()
     fused = FusedQuality(model)
-    sampled = torch.from_numpy(np.ascontiguousarray(sample(frame, sampling, size=224, crops=crops)))
+    sampled = torch.from_numpy(np.ascontiguousarray(sample(frame, sampling, size=224, views=count)))
     if sampling == "fragments":
-        corners, tile = fragment_corners(500, 700), 32
+        corners, tile = fragment_corners(500, 700, views=count), 32
     else:
-        corners, tile = crop_corners(500, 700, crops), 224
+        corners, tile = crop_corners(500, 700, count), 224
     picture = torch.from_numpy(frame)[None].expand(len(corners), -1, -1, -1)
     with torch.no_grad():
         torch.testing.assert_close(

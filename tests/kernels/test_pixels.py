@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from crossiqa_edge.errors import ConfigError
-from crossiqa_edge.imaging.sampling import fragments, windows
+from crossiqa_edge.imaging.sampling import fragments, sample, windows
 from crossiqa_edge.imaging.yuv import Planes, to_rgb
 from crossiqa_edge.kernels.pixels import (
     colour_factors,
@@ -23,11 +23,14 @@ def frame(height, width, seed=0):
 
 # The last is narrower than a tile of size 448, so that reflection continues it.
 @pytest.mark.parametrize(("height", "width", "size"), [(540, 961, 224), (224, 224, 112), (40, 300, 448)])
-def test_fragments_are_those_of_the_cpu(height, width, size):
+@pytest.mark.parametrize("count", [1, 5])
+def test_fragments_are_those_of_the_cpu(height, width, size, count):
     picture = frame(height, width)
-    corners = fragment_corners(height, width, size)
-    view = sampled_pixels(torch.from_numpy(picture)[None], None, None, corners, size // 7)
-    assert np.array_equal(view[0].numpy(), fragments(picture, size=size))
+    corners = fragment_corners(height, width, size, views=count)
+    assert (corners.shape, corners.dtype) == ((count, 7, 7, 2), torch.int32)
+    pictures = torch.from_numpy(picture).expand(count, -1, -1, -1)
+    views = sampled_pixels(pictures, None, None, corners, size // 7)
+    assert np.array_equal(views.numpy(), sample(picture, size=size, views=count))
 
 
 @pytest.mark.parametrize(("height", "width"), [(300, 501), (100, 400), (50, 60)])

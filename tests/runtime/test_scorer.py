@@ -28,9 +28,9 @@ def photo():
     return photo_like(3, 300, 400)
 
 
-def expected(frame, sampling="fragments", crops=5):
+def expected(frame, sampling="fragments", views=None):
     """What the tiny graph stands for: the mean byte of each view, / 255 * 100."""
-    views = sample(frame, sampling, crops=crops)
+    views = sample(frame, sampling, views=views)
     return views.reshape(len(views), -1).mean(1) / 2.55
 
 
@@ -59,16 +59,40 @@ def test_a_score_says_how_it_was_obtained(scorer, photo):
     assert pickle.loads(pickle.dumps(score)) == score  # results travel between processes
 
 
-def test_crops_are_pooled_by_their_mean(tiny_onnx, photo):
-    score = Scorer.load(tiny_onnx, sampling="crops", crops=3).score(photo)
-    assert score.raw == pytest.approx(expected(photo, "crops", 3), rel=1e-4)
+@pytest.mark.parametrize("sampling", ["fragments", "crops"])
+def test_views_are_pooled_by_their_mean(tiny_onnx, photo, sampling):
+    scorer = Scorer.load(tiny_onnx, sampling=sampling, views=3)
+    score = scorer.score(photo)
+    assert (scorer.views, score.views) == (3, 3)
+    assert score.raw == pytest.approx(expected(photo, sampling, 3), rel=1e-4)
     assert score.value == pytest.approx(np.mean(score.raw))
-    assert np.ptp(score.raw) > 1  # else a pooling that takes any one view would pass as well
+    assert np.ptp(score.raw) > 0.1  # else a pooling that takes any one view would pass as well
+    each = [scorer.backend.infer(view[None])[0] for view in sample(photo, sampling, views=3)]
+    assert score.value == pytest.approx(np.mean(each), rel=1e-5)
 
 
 def test_the_card_gives_the_default_sampling(make_onnx, photo):
     assert Scorer.load(make_onnx(sampling="crops")).score(photo).views == 5
     assert Scorer.load(make_onnx(sampling="fragments")).score(photo).views == 1
+    assert Scorer.load(make_onnx(sampling="crops")).views == 5
+    assert Scorer.load(make_onnx(sampling="fragments"), views=2).views == 2
+    assert Scorer.load(make_onnx(sampling="crops"), sampling="fragments").views == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "views"), [({}, 50), ({"sampling": "fragments"}, 10), ({"views": 3}, 30)], ids=str
+)
+def test_auto_is_told_the_views_of_the_pictures_to_come(make_onnx, monkeypatch, options, views):
+    told = []
+
+    def opened(artefact, name, *, threads, work):
+        told.append(work)
+
+    monkeypatch.setattr("crossiqa_edge.runtime.scorer.open_backend", opened)
+    path = make_onnx(sampling="crops")
+    Scorer.load(path, work=10, **options)
+    Scorer.load(path, **options)
+    assert told == [views, None]
 
 
 @pytest.mark.parametrize(("grey", "interval"), [(0, (0, 12.5)), (128, None), (255, (87.5, 100))])
@@ -82,9 +106,9 @@ def test_a_card_without_interval_gives_none(make_onnx, photo):
 
 
 @pytest.mark.parametrize("batch", [1, 3, 50])
-@pytest.mark.parametrize("sampling", ["fragments", "crops"])
-def test_many_give_what_each_gives_alone_in_order(tiny_onnx, batch, sampling):
-    scorer = Scorer.load(tiny_onnx, sampling=sampling)
+@pytest.mark.parametrize(("sampling", "views"), [("fragments", 1), ("fragments", 4), ("crops", 5)])
+def test_many_give_what_each_gives_alone_in_order(tiny_onnx, batch, sampling, views):
+    scorer = Scorer.load(tiny_onnx, sampling=sampling, views=views)
     frames = [photo_like(seed, 64 + 40 * seed, 300) for seed in range(7)]
     many = list(scorer.score_many(iter(frames), batch))
     alone = [scorer.score(frame) for frame in frames]
@@ -169,8 +193,9 @@ def test_wrong_options_are_refused_before_the_model_is_read(tmp_path):
     absent = tmp_path / "absent.onnx"
     with pytest.raises(ConfigError, match="unknown sampling 'tiles'"):
         Scorer.load(absent, sampling="tiles")
-    with pytest.raises(ConfigError, match="crops must be at least 1"):
-        Scorer.load(absent, crops=0)
+    for sampling in (None, "fragments", "crops"):
+        with pytest.raises(ConfigError, match="views must be at least 1, not 0"):
+            Scorer.load(absent, sampling=sampling, views=0)
 
 
 def test_a_batch_of_none_is_refused_at_once(scorer):

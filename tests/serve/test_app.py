@@ -157,6 +157,7 @@ def test_the_model_and_the_limits_can_be_asked_for(client, scorer):
     assert found["card"]["training_data"] == ["generated"]
     assert found["limits"]["max_bytes"] == MAX_BYTES
     assert found["max_pixels"] == 1_000_000
+    assert (found["sampling"], found["views"]) == (scorer.sampling, scorer.views)
 
 
 def test_metrics_count_what_happened(client):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ pytest.importorskip("scipy", reason="measuring needs the train extra")
 
 from crossiqa_edge.data.datasets.base import QualitySet, Sample
 from crossiqa_edge.errors import ConfigError, InputError
-from crossiqa_edge.imaging.sampling import Frame
+from crossiqa_edge.imaging.sampling import Frame, sample
+from crossiqa_edge.imaging.testpattern import photo_like
 from crossiqa_edge.training.evaluate import Loaded, Loading, evaluate, evaluate_probe, gather, pooled
 
 SIDE = 32
@@ -257,9 +259,24 @@ def test_bad_counts_are_refused() -> None:
 def test_pooled_averages_each_frames_own_views() -> None:
     frames = [np.full((448, 448, 3), value, np.uint8) for value in (10, 200)]
     frames[0][200:248, 200:248] = 70  # inside the centre window only
-    scores = pooled(lambda views: views.mean(axis=(1, 2, 3)), "crops", size=224, crops=5)(frames)
+    scores = pooled(lambda views: views.mean(axis=(1, 2, 3)), "crops", size=224, views=5)(frames)
     bump = 60 * 48**2 / 224**2
     # The centre window sees the whole patch; each corner window ends at 224 and sees a quarter of it.
     assert scores == pytest.approx([10 + (bump + 4 * bump / 4) / 5, 200])
     features = pooled(lambda views: views.mean(axis=(1, 2)), "fragments", size=224)(frames)
     assert features.shape == (2, 3)
+
+
+@pytest.mark.parametrize(("sampling", "views"), [("fragments", 1), ("fragments", 5), ("crops", 3)])
+def test_pooled_is_the_mean_of_scoring_each_view(sampling: str, views: int) -> None:
+    frames = [photo_like(seed, 300, 200 + 100 * seed) for seed in range(3)]
+    seen: list[int] = []
+
+    def brightness(sampled: Any) -> Any:
+        seen.append(len(sampled))
+        return sampled.mean(axis=(1, 2, 3))
+
+    found = pooled(brightness, sampling, size=224, views=views)(frames)
+    each = [[view.mean() for view in sample(frame, sampling, views=views)] for frame in frames]
+    assert found == pytest.approx(np.mean(each, axis=1))
+    assert seen == [3 * views]

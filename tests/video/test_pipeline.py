@@ -10,7 +10,7 @@ import pytest
 from video_clips import BrightnessBackend, encode, moving, scorer_with
 
 from crossiqa_edge.errors import ConfigError, InputError
-from crossiqa_edge.imaging.sampling import fragments
+from crossiqa_edge.imaging.sampling import fragments, sample
 from crossiqa_edge.imaging.testpattern import photo_like
 from crossiqa_edge.video.address import TESTPATTERN, Address
 from crossiqa_edge.video.frames import COMPLETE, SourceEnd, VideoFrame
@@ -74,11 +74,17 @@ def test_every_frame_gets_its_own_score_in_order(tmp_path):
     assert (running.end.status, running.end.read, running.end.scored) == ("complete", 21, 21)
 
 
-def test_crops_are_sampled_and_pooled(tmp_path):
-    path = encode(tmp_path / "clip.mkv", moving(3, 240, 256), codec="ffv1")
-    results = list(stream(scorer_with(sampling="crops", crops=3), path))
-    assert [len(result.raw) for result in results] == [3, 3, 3]
-    assert results[1].score == pytest.approx(np.mean(results[1].raw))
+@pytest.mark.parametrize("sampling", ["fragments", "crops"])
+def test_several_views_are_sampled_and_pooled(tmp_path, sampling):
+    path = encode(tmp_path / "clip.mkv", moving(5, 300, 400), codec="ffv1")
+    backend = BrightnessBackend()
+    results = list(stream(scorer_with(backend, sampling=sampling, views=3), path, Policy(batch=2)))
+    assert backend.batches == [6, 6, 3]
+    for result, frame in zip(results, open_source(path), strict=True):
+        views = sample(frame.rgb(), sampling, views=3)
+        np.testing.assert_allclose(result.raw, [view.mean() / 2.55 for view in views], rtol=1e-5)
+        assert result.score == pytest.approx(np.mean(result.raw))
+        assert len(set(result.raw)) > 1
 
 
 def test_gaps_keep_their_place():

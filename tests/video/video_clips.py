@@ -92,7 +92,7 @@ class BrightnessBackend:
         pass
 
 
-def scorer_with(backend=None, *, size=224, sampling="fragments", crops=5):
+def scorer_with(backend=None, *, size=224, sampling="fragments", views=1):
     """A real ``Scorer`` over a made-up backend."""
     card = ModelCard("test", "nano", view_size=size, sampling=sampling, interval_half_width=5.0)
-    return Scorer(SimpleNamespace(card=card), backend or BrightnessBackend(), sampling, crops, 10**9)
+    return Scorer(SimpleNamespace(card=card), backend or BrightnessBackend(), sampling, views, 10**9)
