@@ -23,6 +23,7 @@ from crossiqa_edge.bench.accuracy_pretext import reconstruction
 from crossiqa_edge.bench.accuracy_probes import probe_rows, split_row
 from crossiqa_edge.bench.accuracy_rows import (
     FIGURES,
+    MORE_VIEWS,
     agreement_row,
     difference_row,
     fact_row,
@@ -64,7 +65,8 @@ class Measuring:
         parts: Sequence[str] = self.options.part
         rivals = list(peers()) if "peers" in parts else []
         others = [*rivals, *(yardsticks() if "yardsticks" in parts else ())]
-        for column in [*(self.models if "models" in parts else ()), *others]:
+        more = [model(self.options.model[0], count) for count in MORE_VIEWS]
+        for column in [*((*self.models, *more) if "models" in parts else ()), *others]:
             self._agreements(column)
         if "models" in parts and "peers" in parts:
             for ours in self.models:

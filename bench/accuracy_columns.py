@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from crossiqa_edge import weights
 from crossiqa_edge.atomic import atomic_write
+from crossiqa_edge.bench.accuracy_rows import in_views
 from crossiqa_edge.bench.accuracy_sets import Pictures, check_hold_out
 from crossiqa_edge.bench.facts import versions
 from crossiqa_edge.bench.peers import METRICS, Peer
@@ -81,8 +82,8 @@ class Store:
         return values
 
 
-def model(name: str) -> Column:
-    """A finished model: a shipped name or an artefact.
+def model(name: str, views: int | None = None) -> Column:
+    """A finished model: a shipped name or an artefact; with so many ``views`` a picture, if it is told.
 
     Raises:
         ArtefactError: no such model.
@@ -92,10 +93,8 @@ def model(name: str) -> Column:
     check_hold_out(card)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     return Column(
-        f"{card.size} {card.precision}",
-        "model",
-        digest,
-        lambda pictures: _gathered(scoring(os.fspath(path), Reading()).run, pictures),
+        *in_views(f"{card.size} {card.precision}", digest, views),
+        run=lambda pictures: _gathered(scoring(os.fspath(path), Reading(views=views)).run, pictures),
     )
 
 

@@ -44,6 +44,7 @@ def page(folder: Path) -> str:
         probes=_each(members, "{}:", tables.probe_cells),
         precisions=_each(members, "{}:", tables.precision_cells),
         coverage=markdown(tables.coverage_cells(members)),
+        views=markdown(tables.views_cells(members)),
         order=markdown(tables.order_cells(members)),
         video=_each(members, "{}:", tables.video_cells),
         reconstruction=_each(members, "{}:", tables.reconstruction_cells),

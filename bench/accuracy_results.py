@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crossiqa_edge.bench.accuracy_rows import OVERALL
+from crossiqa_edge.bench.accuracy_rows import OVERALL, in_views
 from crossiqa_edge.bench.jsonl import Row
 from crossiqa_edge.errors import InputError
 
@@ -64,6 +64,7 @@ class Results:
             row
             for name, row in found.items()
             if name.split()[0] == self.size
+            and "," not in name  # as it is read usually
             and name != self.model["column"]
             and row["made"] >= self.model["made"]
         ]
@@ -94,6 +95,11 @@ class Results:
     def ours(self, corpus: str, name: str = OVERALL) -> Group | None:
         """Those of today's model."""
         return self.group(self.model["column"], corpus, name, digest=self.model["digest"])
+
+    def read_in(self, views: int | None, corpus: str, name: str = OVERALL) -> Group | None:
+        """Those of today's model with so many views a picture; None for the usual number."""
+        column, _, digest = in_views(self.model["column"], self.model["digest"], views)
+        return self.group(column, corpus, name, digest=digest)
 
     def types(self, corpus: str) -> list[str]:
         """Names of the single types of a corpus."""

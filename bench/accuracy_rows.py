@@ -33,6 +33,7 @@ FIGURES = "figures.jsonl"  # in a folder of results
 FORMAT = 1
 TUNED_SPLITS = "tuned splits"  # kind of the row about whole networks that were trained for each split
 OVERALL = "overall"
+MORE_VIEWS = (5, 9)  # a picture, that a model is measured with beside the usual one
 CLASSICAL = "five classical types"  # those that nearly every data set has
 _CLASSICAL = frozenset(
     {"tid_white_noise", "tid_gaussian_blur", "tid_jpeg", "tid_jpeg2000", "tid_multiplicative_noise"}
@@ -173,6 +174,13 @@ def _clear_order(part: Part) -> LevelOrder:
         if len(ladder) > 1 and all(a[1] > b[1] for a, b in pairwise(ladder))
     ]
     return level_order(falling)
+
+
+def in_views(name: str, digest: str, views: int | None) -> tuple[str, Role, str]:
+    """Name, role and digest of a model's column that has so many views a picture; None for the usual one."""
+    if views is None:
+        return name, "model", digest
+    return f"{name}, {views} views", "model", f"{digest}-{views}-views"
 
 
 def picture_name(kind: str, size: str) -> str:

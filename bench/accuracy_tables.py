@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from crossiqa_edge.bench.accuracy_bars import Loss
 from crossiqa_edge.bench.accuracy_results import BANDS, CORPORA, Group, Results
-from crossiqa_edge.bench.accuracy_rows import CLASSICAL, OVERALL, TUNED_SPLITS, share
+from crossiqa_edge.bench.accuracy_rows import CLASSICAL, MORE_VIEWS, OVERALL, TUNED_SPLITS, share
 from crossiqa_edge.bench.jsonl import Row
 from crossiqa_edge.bench.tables import Cells
 
@@ -146,6 +146,21 @@ def order_cells(members: Members) -> list[Cells]:
     return [header, *lines]
 
 
+def views_cells(members: Members) -> list[Cells]:
+    """What more views of a picture bring: SRCC on every corpus and on blur, and series in order."""
+    header: Cells = ("model", "views a picture", *(_SHORT[corpus] for corpus in CORPORA), "blur")
+    lines: list[Cells] = []
+    for member, views in itertools.product(members, (None, *MORE_VIEWS)):
+        found = [member.read_in(views, corpus) for corpus in CORPORA]
+        if any(found):
+            blur = member.read_in(views, "tid", "tid_gaussian_blur")
+            name = member.model["column"]
+            figures = (*map(_srcc, found), _srcc(blur), *map(_order_of_tenths, found[:2]))
+            lines.append((name, str(views or 1), *figures))
+    in_order = (f"in order, {_SHORT[corpus]}" for corpus in CORPORA[:2])
+    return [(*header, *in_order), *lines]
+
+
 def video_cells(results: Results) -> list[Cells]:
     """Pooled scores of clips at rising CRF."""
     row = results.fact("video", digest=results.model["digest"])
@@ -223,6 +238,12 @@ def _order(found: Group | None) -> str:
     return (
         _NONE if not found or not found["series"] else f"{share(found['series_right'], found['series']):.0%}"
     )
+
+
+def _order_of_tenths(found: Group | None) -> str:
+    if not found or not found["series"]:
+        return _NONE
+    return f"{share(found['series_right'], found['series']):.1%}"
 
 
 def _clear_order(found: Group | None) -> str:

@@ -1,5 +1,6 @@
 """The page about accuracy: what is met and missed, whom it is behind, whose figures stand beside whose."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,21 @@ pytest.importorskip("timm", reason="encoders need the train extra")
 from crossiqa_edge.bench.accuracy_bars import bar_cells, losses
 from crossiqa_edge.bench.accuracy_page import main, page
 from crossiqa_edge.bench.accuracy_results import Results
-from crossiqa_edge.bench.accuracy_rows import FIGURES, agreement_row, difference_row, fact_row, read
-from crossiqa_edge.bench.accuracy_tables import before_cells, overview_cells, precision_cells, probe_cells
+from crossiqa_edge.bench.accuracy_rows import (
+    FIGURES,
+    agreement_row,
+    difference_row,
+    fact_row,
+    in_views,
+    read,
+)
+from crossiqa_edge.bench.accuracy_tables import (
+    before_cells,
+    overview_cells,
+    precision_cells,
+    probe_cells,
+    views_cells,
+)
 from crossiqa_edge.bench.jsonl import append
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.scorer import locate
@@ -82,6 +96,23 @@ def test_new_weights_stand_beside_the_old_ones_and_not_among_them():
     assert header[2:] == ("before (old)", "now (new)")
     assert float(first[2]) < 0.8 < float(first[3])
     assert losses(results) == []
+
+
+def test_more_views_stand_in_a_table_of_their_own():
+    ours = column()
+    more = replace(
+        ours, **dict(zip(("name", "role", "digest"), in_views(ours.name, ours.digest, 5), strict=True))
+    )
+    before = replace(more, digest=in_views(ours.name, "old", 5)[2])
+    rows = [*rows_of(ours, 60.0), *rows_of(before, 60.0), *rows_of(more, 0.1)]
+    results = Results(rows)
+    assert results.model["column"] == "nano fp32"
+    assert results.precisions == []  # no other precision, only another reading
+    header, one, five = views_cells([results])
+    assert [line[:2] for line in (one, five)] == [("nano fp32", "1"), ("nano fp32", "5")]
+    assert float(one[2]) < 0.8 < 0.99 < float(five[2])
+    assert (header[-2], five[-2]) == ("in order, TID2013-Kodak (rebuilt)", "100.0%")
+    assert [line[1] for line in views_cells([Results(list(rows_of(ours, 60.0)))])[1:]] == ["1"]
 
 
 def test_figures_on_another_set_do_not_stand_beside_ours():
