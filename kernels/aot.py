@@ -59,7 +59,7 @@ def compile_kernel(spec: KernelSpec, target: Target) -> Compiled:
         raise MissingDependencyError("compiling kernels", "train") from error
     _check_spec(spec)
     source = ASTSource(spec.function, _signature(spec), dict(spec.constants), _hints(spec))
-    options = compile_options(target.architecture, spec.warps, spec.stages)
+    options = compile_options(target.architecture, spec.warps, spec.stages, alone=spec.alone)
     if target.ptx_version is not None:
         options["ptx_version"] = target.ptx_version
     with knobs.compilation.scope():
@@ -161,6 +161,7 @@ def _identity(spec: KernelSpec, architecture: int) -> object:
         spec.grid,
         spec.warps,
         spec.stages,
+        spec.alone,
     )
 
 

@@ -3,8 +3,9 @@
     weights = exp(scale * (score - peak)) / total,   scores, weights, sums and products as pairs
 
 A score near -3,000 is rounded at 2^-13 in float32, and so is every weight that is made of it. As a pair it
-has some 30 bits, and the results of attention and of its gradient are rounded about once. ``peak``, the
-largest score, is a pair as well: where one key has all the weight, that is exactly 1, and so is the sum.
+has some 38 bits (31 where a head has 128 elements), so that such a weight is rounded about once, here and
+where the gradients compute it anew in other orders. ``peak``, the largest score, is a pair as well: where one
+key has all the weight, that is exactly 1, and so is the sum.
 """
 
 from __future__ import annotations
@@ -13,8 +14,18 @@ import triton
 import triton.language as tl
 
 from crossiqa_edge.kernels.attention_rows import LOG2_E, load_rows, present_rows
-from crossiqa_edge.kernels.pair_products import pair_product
+from crossiqa_edge.kernels.pair_products import finer_product, pair_product
 from crossiqa_edge.kernels.pairs import binary_power, exact_sum, pair_sum, plus, times
+
+
+@triton.jit
+def score_product(left, right, FRUGAL: tl.constexpr):
+    """Queries times keys, or keys times queries, as a pair; of more than 64 elements six products spill."""
+    if left.shape[1] <= 64:
+        scores, rest = finer_product(left, right, FRUGAL)
+    else:
+        scores, rest = pair_product(left, 0.0, right, 0.0, FRUGAL)
+    return scores, rest
 
 
 @triton.jit
@@ -55,7 +66,7 @@ def _attend(
     present = present_rows(row, tokens, keep_pointer, MASKED)
     key = load_rows(key_base, row, stride, present, DIM, SOME)
     value = load_rows(value_base, row, stride, present, DIM, SOME)
-    scores, rest = pair_product(query, 0.0, tl.trans(key), 0.0, MASKED)
+    scores, rest = score_product(query, tl.trans(key), MASKED)
     higher = tl.maximum(peak, tl.max(tl.where(present[None, :], scores, float("-inf")), 1))
     highest = present[None, :] & (scores == higher[:, None])
     higher_rest = tl.max(tl.where(highest, rest, float("-inf")), 1)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from crossiqa_edge.kernels.attention_pairs import exponentials, load_sums
+from crossiqa_edge.kernels.attention_pairs import exponentials, load_sums, score_product
 from crossiqa_edge.kernels.attention_rows import load_rows, present_rows
 from crossiqa_edge.kernels.pair_products import pair_product
 from crossiqa_edge.kernels.pairs import pair_sum, plus, quotient, times
@@ -67,7 +67,7 @@ def _take_keys(
     key = load_rows(key_base, row, stride, present, DIM, SOME)
     value = load_rows(value_base, row, stride, present, DIM, SOME)
     weights, rest = _weights(
-        *pair_product(query, 0.0, tl.trans(key), 0.0, True),
+        *score_product(query, tl.trans(key), True),
         *(peak[:, None], total[:, None], peak_rest[:, None], total_rest[:, None]),
         *(present[None, :], SCALE),
     )
@@ -154,7 +154,7 @@ def _take_queries(
     delta = tl.load(delta_base + row, mask=present, other=0.0)
     delta_rest = tl.load(delta_base + plane + row, mask=present, other=0.0)
     weights, rest = _weights(
-        *pair_product(key, 0.0, tl.trans(query), 0.0, True),
+        *score_product(key, tl.trans(query), True),
         *(peak[None, :], total[None, :], peak_rest[None, :], total_rest[None, :]),
         *(counts[:, None], SCALE),
     )

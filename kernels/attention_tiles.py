@@ -93,7 +93,7 @@ def _rows_in_pairs(architecture: int, head_dim: int) -> int:
     """Rows that a gradient in pairs of float32 takes at once: as many as were seen to spill nothing."""
     if head_dim == 128:
         return 8 if architecture < _BLACKWELL else 2
-    return 8 if head_dim == 32 and _BLACKWELL <= architecture < _CONSUMER_BLACKWELL else 16
+    return 8 if head_dim >= 32 and _BLACKWELL <= architecture < _CONSUMER_BLACKWELL else 16
 
 
 def _multiplies_from_memory(architecture: int) -> bool:

@@ -1,6 +1,7 @@
 """The body of ``persistent.py``: the phases of a block, shared out among all programs, and their barrier.
 
 A phase is a loop over its tiles, which begins at the program's number and goes on by the number of programs.
+It is no loop to prefetch in, hence ``num_stages=1``: its tiles would take shared memory several times over.
 """
 
 from __future__ import annotations
@@ -8,10 +9,10 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from crossiqa_edge.kernels.attention_attend import attend
-from crossiqa_edge.kernels.attention_rows import LOG2_E, load_rows, store_rows
+from crossiqa_edge.kernels.attention_attend import attend_to_all
+from crossiqa_edge.kernels.attention_rows import load_rows, store_rows
 from crossiqa_edge.kernels.epilogue import finish_and_store
-from crossiqa_edge.kernels.rows import normalised_rows
+from crossiqa_edge.kernels.pairs import pair_sum, plus, quotient
 
 
 @triton.jit
@@ -31,6 +32,30 @@ def wait_for_all(counter_pointer, passed, PROGRAMS: tl.constexpr):
 
 
 @triton.jit
+def row_statistics(x_pointers, WIDTH: tl.constexpr, EPSILON: tl.constexpr, CHUNK: tl.constexpr):
+    """Of rows their mean, what its rounding left, and 1 / sqrt(variance + EPSILON), each (rows,) float32.
+
+    x_pointers (rows, 1), to the first of WIDTH elements; CHUNK of them are read at once, in two passes, so
+    that a row takes the same registers however wide it is. What rounding leaves of the mean of a nearly
+    constant row, 1 / sqrt(EPSILON) magnifies, hence the pair.
+    """
+    column = tl.arange(0, CHUNK)
+    total = tl.zeros((x_pointers.shape[0],), tl.float32)
+    total_rest = total
+    for start in range(0, WIDTH, CHUNK):
+        x = tl.load(x_pointers + start + column, mask=start + column < WIDTH, other=0.0).to(tl.float32)
+        total, total_rest = plus(total, total_rest, *pair_sum(x, 0.0, 1))
+    mean, rest = quotient(total, total_rest, tl.full(total.shape, WIDTH, tl.float32), 0.0)
+    squares = tl.zeros((x_pointers.shape[0],), tl.float32)
+    for start in range(0, WIDTH, CHUNK):
+        present = start + column < WIDTH
+        x = tl.load(x_pointers + start + column, mask=present, other=0.0).to(tl.float32)
+        centred = tl.where(present, (x - mean[:, None]) - rest[:, None], 0.0)
+        squares += tl.sum(centred * centred, 1)
+    return mean, rest, 1.0 / tl.sqrt(squares / WIDTH + EPSILON)
+
+
+@triton.jit
 def normalised_linear(
     x_pointer,
     norm_pointer,
@@ -45,7 +70,8 @@ def normalised_linear(
     PRECISION: tl.constexpr,
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
-    BLOCK_WIDTH: tl.constexpr,
+    DEPTH: tl.constexpr,
+    CHUNK: tl.constexpr,
 ):
     """output (tokens, COLUMNS) = LayerNorm(x) @ weight.T + bias, and GELU of it; a share of its tiles.
 
@@ -53,20 +79,23 @@ def normalised_linear(
     all contiguous. Each tile normalises its rows anew: a row is short, and a barrier is dear.
     """
     column_blocks: tl.constexpr = tl.cdiv(COLUMNS, BLOCK)
-    depth = tl.arange(0, BLOCK_WIDTH)
-    present = depth < WIDTH
-    for tile in range(tl.program_id(0), tl.cdiv(tokens, ROWS) * column_blocks, PROGRAMS):
+    depth = tl.arange(0, DEPTH)
+    for tile in tl.range(tl.program_id(0), tl.cdiv(tokens, ROWS) * column_blocks, PROGRAMS, num_stages=1):
         row = tile // column_blocks * ROWS + tl.arange(0, ROWS)
         column = tile % column_blocks * BLOCK + tl.arange(0, BLOCK)
-        valid = (row < tokens)[:, None] & present[None, :]
-        x = tl.load(x_pointer + row[:, None] * WIDTH + depth[None, :], mask=valid, other=0.0).to(tl.float32)
-        norm = (norm_pointer, norm_pointer + WIDTH)
-        in_pairs: tl.constexpr = output_pointer.dtype.element_ty == tl.float32
-        x = normalised_rows(x, 0.0, valid, *norm, depth, WIDTH, EPSILON, in_pairs)
-        place = weight_pointer + column[None, :] * WIDTH + depth[:, None]
-        weight = tl.load(place, mask=present[:, None], other=0.0)
+        x_pointers = x_pointer + tl.minimum(row, tokens - 1)[:, None] * WIDTH
+        weight_pointers = weight_pointer + column[None, :] * WIDTH + depth[:, None]
+        mean, rest, root = row_statistics(x_pointers, WIDTH, EPSILON, CHUNK)
+        product = tl.zeros((ROWS, BLOCK), tl.float32)
+        for start in range(0, WIDTH, DEPTH):
+            x, weight = tl.load(x_pointers + start + depth[None, :]), tl.load(weight_pointers + start)
+            norm = tl.load(norm_pointer + start + depth).to(tl.float32)
+            norm_bias = tl.load(norm_pointer + WIDTH + start + depth).to(tl.float32)
+            unit = ((x.to(tl.float32) - mean[:, None]) - rest[:, None]) * root[:, None]
+            x = tl.fma(unit, norm[None, :], norm_bias[None, :]).to(weight.dtype)
+            product = tl.dot(x, weight, product, input_precision=PRECISION)
         finish_and_store(
-            tl.dot(x.to(weight.dtype), weight, input_precision=PRECISION),
+            product,
             *(weight_pointer + COLUMNS * WIDTH, None, None, output_pointer),
             *(row, column, tokens, 0, COLUMNS, GELU),
         )
@@ -79,38 +108,38 @@ def added_linear(
     stream_pointer,
     tokens,
     COLUMNS: tl.constexpr,
-    DEPTH: tl.constexpr,
+    WIDTH: tl.constexpr,
     PROGRAMS: tl.constexpr,
     PRECISION: tl.constexpr,
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
-    STEP: tl.constexpr,
+    DEPTH: tl.constexpr,
 ):
     """stream (tokens, COLUMNS) += x @ weight.T + bias, in place; a share of its tiles.
 
-    x (tokens, DEPTH); weight (COLUMNS, DEPTH), then COLUMNS biases; all contiguous. A tile of the stream is
+    x (tokens, WIDTH); weight (COLUMNS, WIDTH), then COLUMNS biases; all contiguous. A tile of the stream is
     read and written by one program.
     """
     column_blocks: tl.constexpr = tl.cdiv(COLUMNS, BLOCK)
-    depth = tl.arange(0, STEP)
-    for tile in range(tl.program_id(0), tl.cdiv(tokens, ROWS) * column_blocks, PROGRAMS):
+    depth = tl.arange(0, DEPTH)
+    for tile in tl.range(tl.program_id(0), tl.cdiv(tokens, ROWS) * column_blocks, PROGRAMS, num_stages=1):
         row = tile // column_blocks * ROWS + tl.arange(0, ROWS)
         column = tile % column_blocks * BLOCK + tl.arange(0, BLOCK)
-        x_pointers = x_pointer + tl.minimum(row, tokens - 1)[:, None] * DEPTH + depth[None, :]
-        weight_pointers = weight_pointer + column[None, :] * DEPTH + depth[:, None]
+        x_pointers = x_pointer + tl.minimum(row, tokens - 1)[:, None] * WIDTH + depth[None, :]
+        weight_pointers = weight_pointer + column[None, :] * WIDTH + depth[:, None]
         product = tl.zeros((ROWS, BLOCK), tl.float32)
-        for start in range(0, DEPTH, STEP):
+        for start in range(0, WIDTH, DEPTH):
             x, weight = tl.load(x_pointers + start), tl.load(weight_pointers + start)
             product = tl.dot(x, weight, product, input_precision=PRECISION)
         finish_and_store(
             product,
-            *(weight_pointer + COLUMNS * DEPTH, None, stream_pointer, stream_pointer),
+            *(weight_pointer + COLUMNS * WIDTH, None, stream_pointer, stream_pointer),
             *(row, column, tokens, COLUMNS, COLUMNS, False),
         )
 
 
 @triton.jit
-def whole_row_attention(
+def shared_attention(
     qkv_pointer,
     context_pointer,
     tokens,
@@ -120,19 +149,19 @@ def whole_row_attention(
     PROGRAMS: tl.constexpr,
     PRECISION: tl.constexpr,
     ROWS: tl.constexpr,
-    PIECES: tl.constexpr,
+    STEP: tl.constexpr,
+    REST: tl.constexpr,
+    SLICED: tl.constexpr,
 ):
     """context (tokens, HEADS * DIM) of qkv (tokens, 3, HEADS, DIM), both contiguous; a share of its tiles."""
     WIDTH: tl.constexpr = HEADS * DIM
-    for tile in range(tl.program_id(0), tl.cdiv(tokens, ROWS) * HEADS, PROGRAMS):
+    for tile in tl.range(tl.program_id(0), tl.cdiv(tokens, ROWS) * HEADS, PROGRAMS, num_stages=1):
         row = tile // HEADS * ROWS + tl.arange(0, ROWS)
         base = qkv_pointer + tile % HEADS * DIM
         query = load_rows(base, row, 3 * WIDTH, row < tokens, DIM, True)
-        _, total, context = attend(
-            *(query, tl.full((ROWS,), SCALE * LOG2_E, tl.float32)),
-            *(tl.full((ROWS,), float("-inf"), tl.float32), tl.zeros((ROWS,), tl.float32)),
-            *(tl.zeros((ROWS, DIM), tl.float32), base + WIDTH, base + 2 * WIDTH),
-            *(0, 3 * WIDTH, tokens, None, DIM, PIECES, True, PRECISION, True, False),
+        _, total, context = attend_to_all(
+            *(query, base + WIDTH, base + 2 * WIDTH, 3 * WIDTH, tokens, None, SCALE, DIM, STEP, REST),
+            *(False, True, PRECISION, SLICED),
         )
         place = context_pointer + tile % HEADS * DIM
         store_rows(place, row, WIDTH, row < tokens, context / total[:, None], DIM)
@@ -155,11 +184,13 @@ def encoder_kernel(
     EPSILON: tl.constexpr,
     PROGRAMS: tl.constexpr,
     PRECISION: tl.constexpr,
-    PIECES: tl.constexpr,
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
+    DEPTH: tl.constexpr,
+    CHUNK: tl.constexpr,
     STEP: tl.constexpr,
-    BLOCK_WIDTH: tl.constexpr,
+    REST: tl.constexpr,
+    SLICED: tl.constexpr,
 ):
     """Launched on PROGRAMS programs that all run at once.
 
@@ -178,25 +209,26 @@ def encoder_kernel(
         fc2 = fc1 + HIDDEN * WIDTH + HIDDEN
         normalised_linear(
             *(stream_pointer, norm, qkv_weight, qkv_pointer, tokens, 3 * WIDTH, WIDTH, False),
-            *(EPSILON, PROGRAMS, PRECISION, ROWS, BLOCK, BLOCK_WIDTH),
+            *(EPSILON, PROGRAMS, PRECISION, ROWS, BLOCK, DEPTH, CHUNK),
         )
         wait_for_all(counter_pointer, 5 * layer, PROGRAMS)
-        whole_row_attention(
-            *(qkv_pointer, context_pointer, tokens, HEADS, DIM, SCALE, PROGRAMS, PRECISION, ROWS, PIECES)
+        shared_attention(
+            *(qkv_pointer, context_pointer, tokens, HEADS, DIM, SCALE, PROGRAMS, PRECISION),
+            *(ROWS, STEP, REST, SLICED),
         )
         wait_for_all(counter_pointer, 5 * layer + 1, PROGRAMS)
         added_linear(
             *(context_pointer, projection, stream_pointer, tokens, WIDTH, WIDTH),
-            *(PROGRAMS, PRECISION, ROWS, BLOCK, STEP),
+            *(PROGRAMS, PRECISION, ROWS, BLOCK, DEPTH),
         )
         wait_for_all(counter_pointer, 5 * layer + 2, PROGRAMS)
         normalised_linear(
             *(stream_pointer, norm2, fc1, hidden_pointer, tokens, HIDDEN, WIDTH, True),
-            *(EPSILON, PROGRAMS, PRECISION, ROWS, BLOCK, BLOCK_WIDTH),
+            *(EPSILON, PROGRAMS, PRECISION, ROWS, BLOCK, DEPTH, CHUNK),
         )
         wait_for_all(counter_pointer, 5 * layer + 3, PROGRAMS)
         added_linear(
             *(hidden_pointer, fc2, stream_pointer, tokens, WIDTH, HIDDEN),
-            *(PROGRAMS, PRECISION, ROWS, BLOCK, STEP),
+            *(PROGRAMS, PRECISION, ROWS, BLOCK, DEPTH),
         )
         wait_for_all(counter_pointer, 5 * layer + 4, PROGRAMS)

@@ -75,6 +75,7 @@ class KernelSpec:
         aligned: integer parameters that are always multiples of 16. All pointers are aligned to 16 bytes:
             without that promise Triton reads element by element, and never asynchronously.
         warps, stages: of 32 threads, and of the software pipeline.
+        alone: whether a multiprocessor runs one program of it at a time, which may have all its registers.
         matrix: whether it multiplies matrices, so that tensor-core instructions are expected.
         async_copy: whether its inner loop is pipelined, so that cp.async (or TMA) is expected.
     """
@@ -88,6 +89,7 @@ class KernelSpec:
     aligned: tuple[str, ...] = ()
     warps: int = 4
     stages: int = 1
+    alone: bool = False
     matrix: bool = False
     async_copy: bool = False
 

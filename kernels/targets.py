@@ -63,14 +63,15 @@ def target_of(architecture: int) -> Target:
     return (below or [TARGETS[75]])[-1]
 
 
-def compile_options(architecture: int, warps: int, stages: int = 1) -> dict[str, int]:
+def compile_options(architecture: int, warps: int, stages: int = 1, *, alone: bool = False) -> dict[str, int]:
     """What Triton is told beside a kernel's parameters, at a launch and ahead of time alike.
 
     For kernels that use tensor memory (tcgen05) ptxas guesses a limit of registers of its own (80 for
-    attention, which needs 109) and spills; it does not once it is told how many there are.
+    attention, which needs 109) and spills; it does not once it is told how many there are. Elsewhere it may
+    spill a few so that more programs share a multiprocessor: one that is ``alone`` there has no use for that.
     """
     options = {"num_warps": warps, "num_stages": stages}
-    if target_of(architecture).matrix_instruction == "tcgen05.mma":
+    if alone or target_of(architecture).matrix_instruction == "tcgen05.mma":
         options["maxnreg"] = min(_MOST_REGISTERS, _REGISTERS // (_THREADS_OF_A_WARP * warps))
     return options
 

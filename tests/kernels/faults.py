@@ -415,6 +415,20 @@ FAULTS = (
         ("test_pairs",),
     ),
     Fault(
+        "pairs: a finer product lacks what is left of the right operand",
+        "pair_products",
+        "_added(lefts1[part], rights3[part], third, FRUGAL)",
+        "third",
+        ("test_pairs",),
+    ),
+    Fault(
+        "pairs, backward: the keys' scores have fewer bits than the queries'",
+        "attention_pairs_backward",
+        "score_product(key, tl.trans(query), True)",
+        "pair_product(key, 0.0, tl.trans(query), 0.0, True)",
+        BACKWARD,
+    ),
+    Fault(
         "pairs: a power of two lacks the exponent's rest",
         "pairs",
         "exact_sum(within - whole, rest)",
@@ -535,6 +549,20 @@ FAULTS = (
         ("test_persistent",),
     ),
     Fault(
+        "persistent: the mean of a row is that of its first chunk",
+        "persistent_kernels",
+        "plus(total, total_rest, *pair_sum(x, 0.0, 1))",
+        "pair_sum(x, 0.0, 1)",
+        ("test_persistent",),
+    ),
+    Fault(
+        "persistent: ptxas saves registers for other programs",
+        "persistent",
+        "alone=True,\n        matrix",
+        "matrix",
+        ("test_persistent",),
+    ),
+    Fault(
         "persistent: nothing is added to the stream",
         "persistent_kernels",
         "None, stream_pointer, stream_pointer",
@@ -565,8 +593,8 @@ FAULTS = (
     Fault(
         "compiled: what follows the loop is as lavish as the loop",
         "attention_pairs",
-        "pair_product(query, 0.0, tl.trans(key), 0.0, MASKED)",
-        "pair_product(query, 0.0, tl.trans(key), 0.0)",
+        "score_product(query, tl.trans(key), MASKED)",
+        "score_product(query, tl.trans(key), False)",
         ("test_attention_tiles",),
     ),
     Fault(

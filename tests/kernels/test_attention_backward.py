@@ -153,6 +153,23 @@ def test_scores_far_below_zero(masked):
     assert rms(check(qkv, mask) - exact) < 0.01 * rms(torchs - exact)
 
 
+@pytest.mark.parametrize(
+    ("seed", "tokens", "dim", "spread", "scale"),
+    [(9, 28, 32, 1, 0.2), (29, 5, 32, 3, 0.2), (32, 11, 16, 3, 1.6), (39, 43, 32, 1, 1.6)],
+)
+def test_where_one_key_has_nearly_all_weight(seed, tokens, dim, spread, scale):
+    """Scores of -2,000 to -16,000, which both gradients compute anew, each summing in its own order.
+
+    Rounded at 2^-31 of their size, as they were, they gave the one key a weight that is not the forward
+    pass's, and gradients with 5 to 30 times torch's error.
+    """
+    qkv = packed(1, tokens, 1, dim, SINGLE, seed=seed)
+    qkv[:, :, :2] *= spread
+    qkv[:, :, 0] += 10
+    qkv[:, :, 1] -= 32
+    check(qkv, None, scale)
+
+
 def test_scores_far_below_zero_in_16_bits():
     qkv = packed(1, 49, 1, 32, SINGLE)
     qkv[:, :, 0] += 3

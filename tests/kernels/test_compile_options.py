@@ -20,6 +20,8 @@ from crossiqa_edge.kernels.layer_norm import launch_layer_norm
 from crossiqa_edge.kernels.layer_norm_backward import launch_layer_norm_backward
 from crossiqa_edge.kernels.linear import launch_linear
 from crossiqa_edge.kernels.linear_int8 import launch_linear_int8, quantise_rows
+from crossiqa_edge.kernels.persistent import launch_encoder
+from crossiqa_edge.kernels.persistent import specs as encoder_specs
 from crossiqa_edge.kernels.spec import Workload
 from crossiqa_edge.kernels.targets import TARGETS, compile_options
 
@@ -79,6 +81,18 @@ def test_ahead_of_time_means_the_same(architecture, launched, monkeypatch):
 
 def test_no_more_registers_than_there_are():
     for warps in (1, 2, 4, 8, 16):
-        registers = compile_options(100, warps)["maxnreg"]
-        assert registers <= 255
-        assert registers * 32 * warps <= 1 << 16
+        for options in (compile_options(100, warps), compile_options(75, warps, alone=True)):
+            assert options["maxnreg"] <= 255
+            assert options["maxnreg"] * 32 * warps <= 1 << 16
+
+
+def test_a_program_alone_on_a_multiprocessor_may_have_all_registers(launched, monkeypatch):
+    """At a launch as ahead of time."""
+    for architecture in TARGETS:
+        monkeypatch.setattr(device, "STAND_IN_ARCHITECTURE", architecture)
+        launch_encoder(torch.ones(1, 50, 64), torch.ones(2, 9), heads=2, hidden=256)
+        workload = Workload(architecture, "fp32", batch=1, tokens=50, width=64, heads=2, hidden=256)
+        (spec,) = encoder_specs(workload, layers=2, programs=1)
+        expected = compile_options(architecture, spec.warps, spec.stages, alone=spec.alone)
+        assert spec.alone
+        assert launched[-1].items() >= (expected | {"maxnreg": 255}).items()

@@ -7,7 +7,7 @@ import triton.language as tl
 from interpreter import interpreted
 from test_layer_norm import normal
 
-from crossiqa_edge.kernels.pair_products import pair_product
+from crossiqa_edge.kernels.pair_products import finer_product, pair_product
 from crossiqa_edge.kernels.pairs import binary_power, pair_sum, unit_rows
 
 EPSILON = 2.0**-20  # float32 has it exactly
@@ -56,23 +56,35 @@ def test_a_sum_is_rounded_beyond_float32():
 
 
 @triton.jit
-def _product_kernel(left, right, product, SIDE: tl.constexpr, DEPTH: tl.constexpr, FRUGAL: tl.constexpr):
+def _product_kernel(
+    left,
+    right,
+    product,
+    SIDE: tl.constexpr,
+    DEPTH: tl.constexpr,
+    FRUGAL: tl.constexpr,
+    FINER: tl.constexpr,
+):
     row, depth = tl.arange(0, SIDE)[:, None], tl.arange(0, DEPTH)[None, :]
-    operands = tl.load(left + row * DEPTH + depth), 0.0, tl.trans(tl.load(right + row * DEPTH + depth)), 0.0
-    value, rest = pair_product(*operands, FRUGAL)
+    left, right = tl.load(left + row * DEPTH + depth), tl.trans(tl.load(right + row * DEPTH + depth))
+    if FINER:
+        value, rest = finer_product(left, right, FRUGAL)
+    else:
+        value, rest = pair_product(left, 0.0, right, 0.0, FRUGAL)
     place = product + row * SIDE + tl.arange(0, SIDE)[None, :]
     tl.store(place, value)
     tl.store(place + SIDE * SIDE, rest)
 
 
+@pytest.mark.parametrize(("finer", "unit"), [(False, 2.0**-26), (True, 2.0**-33)], ids=["three", "six"])
 @pytest.mark.parametrize("frugal", [False, True])
 @pytest.mark.parametrize("depth", [16, 32, 128])
-def test_products_keep_more_bits_than_float32(depth, frugal):
+def test_products_keep_more_bits_than_float32(depth, frugal, finer, unit):
     left, right, product = normal(16, depth), normal(16, depth, seed=1), torch.empty(2, 16, 16)
     with interpreted():
-        _product_kernel[(1,)](left, right, product, SIDE=16, DEPTH=depth, FRUGAL=frugal)
+        _product_kernel[(1,)](left, right, product, SIDE=16, DEPTH=depth, FRUGAL=frugal, FINER=finer)
     exact = left.double() @ right.double().T
-    torch.testing.assert_close(product.double().sum(0), exact, rtol=0, atol=depth**0.5 * 2.0**-26)
+    torch.testing.assert_close(product.double().sum(0), exact, rtol=0, atol=depth**0.5 * unit)
 
 
 @triton.jit

@@ -1,4 +1,4 @@
-"""The persistent kernel: its phases and their sum in the interpreter, its code for three GPUs.
+"""The persistent kernel: its phases and their sum in the interpreter, its code for nine GPUs.
 
 The interpreter runs one program after another, so that a barrier between several would never open: there the
 whole kernel runs on one program, and each phase by itself on several.
@@ -12,6 +12,7 @@ import triton
 import triton.language as tl
 from closeness import assert_as_exact_as_torch
 from interpreter import interpreted, operators_interpreted
+from test_compile_gate import CUBIN_BUDGET
 from timm.models.vision_transformer import Block
 
 from crossiqa_edge.card import ModelCard
@@ -19,10 +20,11 @@ from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.kernels.accelerate import FusedBlock
 from crossiqa_edge.kernels.aot import compile_kernel
 from crossiqa_edge.kernels.persistent import launch_encoder, packed_parameters, specs
-from crossiqa_edge.kernels.persistent_kernels import added_linear, normalised_linear, whole_row_attention
+from crossiqa_edge.kernels.persistent_kernels import added_linear, normalised_linear, shared_attention
 from crossiqa_edge.kernels.quality import FusedQuality
 from crossiqa_edge.kernels.spec import Workload
 from crossiqa_edge.kernels.targets import TARGETS
+from crossiqa_edge.model.family import family_size
 from crossiqa_edge.model.quality import QualityModel
 
 WIDTH, HEADS, HIDDEN = 64, 2, 128
@@ -70,19 +72,20 @@ def test_tokens_before_the_first_block_are_left_alone():
 @triton.jit
 def phase_kernel(x_pointer, weight_pointer, output_pointer, tokens, PHASE: tl.constexpr):
     """One phase on three programs."""
-    if PHASE == "normalised":
+    if PHASE == "normalised" or PHASE == "normalised at once":
         norm = weight_pointer + 64 * 64 + 64
+        CHUNK: tl.constexpr = 32 if PHASE == "normalised" else 128
         normalised_linear(
             *(x_pointer, norm, weight_pointer, output_pointer, tokens, 64, 64, False),
-            *(1e-6, 3, "ieee", 16, 32, 64),
+            *(1e-6, 3, "ieee", 16, 32, 32, CHUNK),
         )
     elif PHASE == "added":
         added_linear(x_pointer, weight_pointer, output_pointer, tokens, 64, 64, 3, "ieee", 16, 32, 32)
     else:
-        whole_row_attention(x_pointer, output_pointer, tokens, 2, 32, 1.0, 3, "ieee", 16, (32, 16))
+        shared_attention(x_pointer, output_pointer, tokens, 2, 32, 1.0, 3, "ieee", 16, 32, (16,), False)
 
 
-@pytest.mark.parametrize("phase", ["normalised", "added", "attention"])
+@pytest.mark.parametrize("phase", ["normalised", "normalised at once", "added", "attention"])
 def test_several_programs_do_each_tile_once(phase):
     """Added twice, a tile of the stream would show it; left out, NaN would."""
     x = normal(40, 3 * WIDTH if phase == "attention" else WIDTH)
@@ -93,7 +96,7 @@ def test_several_programs_do_each_tile_once(phase):
         "normalised": lambda: torch.nn.functional.layer_norm(x, (WIDTH,), *norm, 1e-6) @ weight.T + bias,
         "added": lambda: output + x @ weight.T + bias,
         "attention": lambda: _attention(x),
-    }[phase]()
+    }[phase.removesuffix(" at once")]()
     parameters = torch.cat([weight.flatten(), bias, norm.flatten()])
     with interpreted():
         phase_kernel[(3,)](x, parameters, output, 40, PHASE=phase)
@@ -136,18 +139,54 @@ def test_refusals():
         packed([Block(32, 1, qkv_bias=True)])
     with pytest.raises(ConfigError, match="not 2 of 5"):
         launch_encoder(normal(2, 5, WIDTH), packed(blocks()), heads=HEADS, hidden=HIDDEN)
-    with pytest.raises(ConfigError, match="not 1 of 257"):
+    with pytest.raises(ConfigError, match="not 1 of 257; persistent=False"):
         launch_encoder(normal(1, 257, WIDTH), packed(blocks()), heads=HEADS, hidden=HIDDEN)
+    with pytest.raises(ConfigError, match="float64 and 32; persistent=False"):
+        launch_encoder(normal(1, 5, WIDTH).double(), packed(blocks()), heads=HEADS, hidden=HIDDEN)
+    with pytest.raises(ConfigError, match="float32 and 8; persistent=False"):
+        launch_encoder(normal(1, 5, WIDTH), packed(blocks()), heads=8, hidden=HIDDEN)
 
 
-@pytest.mark.parametrize(("architecture", "programs"), [(80, 108), (87, 16), (90, 132)])
-def test_it_compiles_without_spills(architecture, programs):
-    """nano on an A100, an Orin and an H100, a program for each multiprocessor."""
-    workload = Workload(architecture, "fp16", batch=1, tokens=197, width=128, heads=4, hidden=512)
-    (spec,) = specs(workload, layers=6, programs=programs)
-    compiled = compile_kernel(spec, TARGETS[architecture])
+def test_a_nearly_constant_row():
+    """1 / sqrt(epsilon) magnifies what rounding leaves of its mean."""
+    made, x = blocks(), 100 + 1e-3 * normal(1, 5, WIDTH)
+    with interpreted():
+        out = launch_encoder(x, packed(made), heads=HEADS, hidden=HIDDEN)
+    own, exact = x, x.double()
+    for block in made:
+        own, exact = block(own), copy.deepcopy(block).double()(exact)
+    assert_as_exact_as_torch(out, own, exact)
+
+
+# As many programs as a T4, A100, A10, Orin, L4, H100, B200, Thor and an RTX 5090 have multiprocessors.
+PROGRAMS = {75: 40, 80: 108, 86: 84, 87: 16, 89: 58, 90: 132, 100: 148, 110: 20, 120: 170}
+# Size, type and tokens -> targets. base in fp16 on all: its rows are the widest, its code the longest. The
+# other members and types, and the most tokens, on some of each kind, with and without tensor cores.
+CASES = [
+    *(("base", "fp16", 197, architecture) for architecture in PROGRAMS),
+    *(("nano", "fp16", 197, architecture) for architecture in (75, 80, 87, 90, 100, 120)),
+    *(("tiny", "fp16", 256, architecture) for architecture in (75, 80, 90, 100, 120)),
+    *(("small", "fp16", 197, architecture) for architecture in (86, 110)),
+    *(("base", "bf16", 197, architecture) for architecture in (80, 100)),
+    *(("tiny", "tf32", 256, architecture) for architecture in (80, 90, 100)),
+    *(("small", "tf32", 197, architecture) for architecture in (100, 110, 120)),
+    *(("tiny", "fp32", 197, architecture) for architecture in (75, 86, 90, 120)),
+]
+
+
+@pytest.mark.parametrize(("size", "dtype", "tokens", "architecture"), CASES)
+def test_it_compiles_without_spills(size, dtype, tokens, architecture):
+    member = family_size(size)
+    shape = {"width": member.width, "heads": member.heads, "hidden": 4 * member.width}
+    workload = Workload(architecture, dtype, batch=1, tokens=tokens, **shape)
+    target = TARGETS[architecture]
+    (spec,) = specs(workload, layers=member.depth, programs=PROGRAMS[architecture])
+    compiled = compile_kernel(spec, target)
     assert compiled.assembly.stack == 0
-    assert compiled.shared <= TARGETS[architecture].shared_limit
-    assert {"mma.sync", "cp.async.cg"} <= set(compiled.assembly.instructions)
-    for half in ("atom.global.gpu.release.add", "ld.global.gpu.acquire"):  # of five barriers a block
-        assert compiled.ptx.count(half) == 5
+    assert compiled.shared <= target.shared_limit
+    assert len(compiled.cubin) <= CUBIN_BUDGET
+    if target.matrix_instruction and dtype != "fp32":
+        assert {"mma.sync", "cp.async.cg"} <= set(compiled.assembly.instructions)
+    if architecture >= 80:
+        for half in ("atom.global.gpu.release.add", "ld.global.gpu.acquire"):  # of five barriers a block
+            assert compiled.ptx.count(half) == 5
