@@ -33,7 +33,7 @@ pytest: $(FULL)/.ready
 BENCH ?= out/bench
 bench: $(FULL)/.ready
 	@mkdir -p $(BENCH)
-	$(FULL)/bin/crossiqa bench --out $(BENCH)/points.jsonl --report $(BENCH)/tradeoff.html
+	$(FULL)/bin/crossiqa bench --views 1 --views 5 --out $(BENCH)/points.jsonl --report $(BENCH)/tradeoff.html
 	$(FULL)/bin/crossiqa bench roofline > $(BENCH)/roofline.md
 	$(FULL)/bin/crossiqa bench scaling --out $(BENCH)/scaling.png > $(BENCH)/scaling.md
 	$(FULL)/bin/crossiqa bench peers > $(BENCH)/peers.md
