@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from crossiqa_edge.cli.console import complain, print_table
+from crossiqa_edge.errors import OutputError
 from crossiqa_edge.runtime import engine_cache
 from crossiqa_edge.runtime.engine_cache import Entry
 from crossiqa_edge.runtime.private_files import key_path, known_key
@@ -55,27 +56,42 @@ def verify() -> int:
 @command.command()
 @click.option("--all", "everything", is_flag=True, help="Remove the usable ones too.")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
-def prune(everything: bool, dry_run: bool) -> None:
+def prune(everything: bool, dry_run: bool) -> int:
     """Remove engines that this machine will never load again; each is built anew when it is asked for.
 
     An engine that only lacks a GPU or a library at the moment stays, and so does what could not be looked
     into, or may be sound under another key than the one of this machine and user: --all removes these too.
     Without that key nothing is removed, for nothing can be told from a forged engine.
+
+    \b
+    Exit codes:
+      0  what was to go is gone
+      1  some could not be removed; the reason stands beside each
     """
     entries = engine_cache.entries()
     if not everything and entries and known_key() is None:
         complain(f"there is no key, {key_path()}, so nothing was removed; --all removes everything")
-        return
+        return 0
     doomed = [entry for entry in entries if everything or entry.stale]
-    for entry in doomed:
+    gone = [entry for entry in doomed if dry_run or _is_removed(entry)]
+    for entry in gone:
         click.echo(f"{entry.path}: {entry.obstacle or 'usable, removed as asked'}")
-        if not dry_run:
-            engine_cache.remove(entry)
-    freed = sum(entry.size for entry in doomed) / _MIB
-    complain(f"{'would free' if dry_run else 'freed'} {freed:.1f} MiB, {len(doomed)} engines")
+    freed = sum(entry.size for entry in gone) / _MIB
+    complain(f"{'would free' if dry_run else 'freed'} {freed:.1f} MiB, {len(gone)} engines")
     unknown = sum(entry.header is None for entry in entries if entry not in doomed)
     if unknown:
         complain(f"{unknown} stay that could not be judged; `crossiqa engines list` says why")
+    return 1 if len(gone) < len(doomed) else 0
+
+
+def _is_removed(entry: Entry) -> bool:
+    """Remove it; what cannot be is complained of, and the others still go."""
+    try:
+        engine_cache.remove(entry)
+    except OutputError as error:
+        complain(str(error))
+        return False
+    return True
 
 
 def _record(entry: Entry) -> dict[str, Any]:

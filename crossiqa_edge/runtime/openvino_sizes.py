@@ -38,12 +38,13 @@ class FixedSizes:
         return np.concatenate(parts)
 
     def _meet(self, count: int) -> None:
-        size = min(count, _LARGEST)
-        if size in self._requests or len(self._requests) == _MOST:
-            return
-        self._met[size] += count
-        if self._met[size] >= _WORTH_IT:
-            self._requests[size] = self._compiled(size)
+        rest = count % _LARGEST
+        for size, views in ((_LARGEST, count - rest), (rest, rest)):
+            if size in self._requests or len(self._requests) == _MOST:
+                continue
+            self._met[size] += views
+            if self._met[size] >= _WORTH_IT:
+                self._requests[size] = self._compiled(size)
 
     def _parts(self, views: Views) -> Iterator[Views]:
         start = 0

@@ -10,6 +10,8 @@ from types import ModuleType
 
 from crossiqa_edge.errors import ArtefactError, BackendError
 
+_MOST_MEMORY = 64 << 20  # of the decoder, in bytes; what ``compress`` makes needs 9 MiB
+
 
 def check() -> None:
     """Ask before minutes of building whether what was built can be packed.
@@ -42,7 +44,7 @@ def expand(packed: bytes, size: int, where: str) -> bytes:
         BackendError: Python was built without ``lzma``.
     """
     lzma = _lzma()
-    decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+    decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MOST_MEMORY)
     try:
         plan = bytes(decoder.decompress(packed, size + 1))  # room for one more, or its end is not looked for
     except lzma.LZMAError as error:

@@ -12,8 +12,10 @@ import hmac
 import os
 import secrets
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from crossiqa_edge.errors import ArtefactError, OutputError
 
@@ -29,8 +31,10 @@ def read_private(path: Path, most: int) -> bytes:
         ArtefactError: the folder or the file may have been touched by somebody else, the file is a link,
             a device or too large, or it cannot be read.
     """
-    data = read_private_start(path, most + 1)
-    if len(data) > most:
+    with _reading(path) as stream:
+        size = os.fstat(stream.fileno()).st_size  # asked first: nobody should read a gigabyte to refuse it
+        data = stream.read(most + 1) if size <= most else b""
+    if size > most or len(data) > most:
         raise ArtefactError(f"{path}: larger than {most >> 20} MiB; this is not one of our files")
     return data
 
@@ -41,6 +45,13 @@ def read_private_start(path: Path, count: int) -> bytes:
     Raises:
         ArtefactError: as ``read_private``, whatever the size.
     """
+    with _reading(path) as stream:
+        return stream.read(count)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[BinaryIO]:
+    """The open file, once it and its folder are known to be nobody else's."""
     if not POSIX:
         raise ArtefactError(f"{path}: engines need the access rights of a POSIX system; use the ONNX file")
     path = Path.cwd() / path  # not resolved: a link in place of the file must be seen as one
@@ -55,7 +66,7 @@ def read_private_start(path: Path, count: int) -> bytes:
         try:
             _refuse_foreign_file(os.fstat(file), path)
             with os.fdopen(file, "rb", closefd=False) as stream:
-                return stream.read(count)
+                yield stream
         finally:
             os.close(file)
     except FileNotFoundError as error:

@@ -1,6 +1,7 @@
 """``crossiqa engines``: reasons in words, and nothing removed that could still be used."""
 
 import json
+import os
 
 import pytest
 from engine_files import engine_bytes, engine_key
@@ -88,6 +89,18 @@ def test_prune_keeps_what_only_lacks_a_gpu(crossiqa, three, monkeypatch):
 
 def test_prune_all_removes_everything(crossiqa, three):
     crossiqa("engines", "prune", "--all")
+    assert not any(path.exists() for path in three.values())
+
+
+def test_prune_goes_on_where_one_cannot_be_removed(crossiqa, three):
+    folder = three["fits"].with_name("folder.engine")
+    folder.mkdir()
+    os.utime(folder, (2e9, 2e9))  # the newest, and so the first to go
+    done = crossiqa("engines", "prune", "--all")
+    assert done.code == 1
+    assert f"{folder}: not removed" in done.err
+    assert "freed 0.0 MiB, 3 engines" in done.err
+    assert str(folder) not in done.out
     assert not any(path.exists() for path in three.values())
 
 

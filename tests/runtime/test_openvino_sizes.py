@@ -55,6 +55,21 @@ def test_large_batches_are_taken_in_parts():
     assert compiler.taken == [32, 32, 32, 1, 1, 1, 1]
 
 
+def test_what_large_batches_leave_over_is_a_size_of_its_own():
+    """Eight pictures of five views: 32 and 8, not 32 and eight times one."""
+    compiler = Compiler()
+    network = FixedSizes(compiler)
+    for _ in range(8):
+        network.infer(views(40))
+    assert compiler.sizes == [1, 32, 8]
+    compiler.taken.clear()
+    assert network.infer(views(40)).tolist() == list(range(40))
+    assert compiler.taken == [32, 8]
+    network.infer(views(64))
+    assert compiler.taken == [32, 8, 32, 32]
+    assert compiler.sizes == [1, 32, 8]
+
+
 def test_there_is_an_end_to_compiling():
     compiler = Compiler()
     network = FixedSizes(compiler)

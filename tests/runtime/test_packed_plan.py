@@ -3,6 +3,7 @@
 import lzma
 import subprocess
 import sys
+import zlib
 
 import pytest
 from engine_files import PACKED, PLAN
@@ -65,6 +66,18 @@ except ArtefactError:
     bomb = lzma.compress(bytes(1 << 28))
     ran = subprocess.run([sys.executable, "-c", code], input=bomb, capture_output=True, check=True)
     assert int(ran.stdout) < 50_000  # KiB, of 262,144
+
+
+def test_a_decoder_that_wants_gigabytes_is_refused():
+    """A dictionary of 4 GiB, the most that xz knows, in the place of 8 MiB, with a header that is sound."""
+    greedy = bytearray(PACKED)
+    place = greedy.index(b"\x21\x01") + 2
+    greedy[place] = 40
+    end = 12 + (greedy[12] + 1) * 4  # of the block's header, which begins behind the stream's
+    greedy[end - 4 : end] = zlib.crc32(greedy[12 : end - 4]).to_bytes(4, "little")
+    assert lzma.decompress(bytes(greedy)) == PLAN
+    with pytest.raises(ArtefactError, match=r"^x: the plan does not unpack"):
+        expand(bytes(greedy), SIZE, "x")
 
 
 def test_a_python_without_lzma_says_so():

@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import tracemalloc
 
 import pytest
 
@@ -74,6 +75,16 @@ def test_refuses_what_belongs_to_somebody_else(own, monkeypatch):
 def test_refuses_more_than_was_allowed(own):
     with pytest.raises(ArtefactError, match="larger"):
         read_private(own, 6)
+
+
+def test_what_is_too_large_is_not_read_to_find_out(own):
+    os.truncate(own, 1 << 30)  # a hole, no blocks
+    tracemalloc.start()
+    with pytest.raises(ArtefactError, match="larger than 64 MiB"):
+        read_private(own, 64 << 20)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1 << 20
 
 
 def test_a_folder_is_made_for_its_owner_alone_whatever_the_umask(tmp_path):
