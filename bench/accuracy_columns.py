@@ -66,7 +66,7 @@ class Store:
 
     def __call__(self, column: Column, pictures: Pictures) -> Rows:
         """The column's figures on ``pictures``, read if they are known, worked out and kept otherwise."""
-        path = self.folder / f"{column.digest}-{pictures.digest}.npy"
+        path = self.folder / f"{column.digest}-{pictures.digest}-{pictures.pixels}.npy"
         if path.is_file():
             known: Rows = np.load(path, allow_pickle=False)
             return known

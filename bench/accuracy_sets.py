@@ -44,10 +44,12 @@ class Pictures:
 
     Attributes:
         quality_set: N samples; loading one reads it from the cache.
+        pixels: tells these pictures from others under the same names: other files, or made by other code.
         original: the pristine picture of a sample; None where nobody has it.
     """
 
     quality_set: QualitySet
+    pixels: str
     original: Original | None = None
 
     @property
@@ -114,9 +116,12 @@ def _tid(root: Path, cache: str | os.PathLike[str]) -> Corpus:
     kodak = root / "kodak" if (root / "kodak").is_dir() else root
     return Corpus(
         "tid",
-        Pictures(_cached(training, f"{test.name}, references 1 to 12", test.name, cache)),
-        Pictures(
-            _cached(test, f"{test.name}, references 13 to 16", f"{test.name} held out", cache),
+        _cached(training, f"{test.name}, references 1 to 12", test.name, cache),
+        _cached(
+            test,
+            f"{test.name}, references 13 to 16",
+            f"{test.name} held out",
+            cache,
             lambda item: tid_reference(decode(kodak / f"{item.reference}.png"), int(item.reference[-2:])),
         ),
     )
@@ -133,8 +138,8 @@ def _population(folder: Path, cache: str | os.PathLike[str]) -> Corpus:
     name = f"{test.name}, {len(kept)} photographs of BSDS500's test part"
     return Corpus(
         "population",
-        Pictures(_cached(for_probes, f"{test.name}, training photographs", "population for probes", cache)),
-        Pictures(_cached(test, name, "population test", cache), lambda item: decode(paths[item.reference])),
+        _cached(for_probes, f"{test.name}, training photographs", "population for probes", cache),
+        _cached(test, name, "population test", cache, lambda item: decode(paths[item.reference])),
     )
 
 
@@ -142,15 +147,21 @@ def _authentic(folder: Path, cache: str | os.PathLike[str]) -> Corpus:
     training, test = held_out("folder", folder)
     return Corpus(
         "authentic",
-        Pictures(_cached(training, f"{test.name}, {len(training)} for training", test.name, cache)),
-        Pictures(_cached(test, f"{test.name}, {len(test)} held out", f"{test.name} held out", cache)),
+        _cached(training, f"{test.name}, {len(training)} for training", test.name, cache),
+        _cached(test, f"{test.name}, {len(test)} held out", f"{test.name} held out", cache),
     )
 
 
-def _cached(samples: QualitySet, name: str, file: str, cache: str | os.PathLike[str]) -> QualitySet:
+def _cached(
+    samples: QualitySet,
+    name: str,
+    file: str,
+    cache: str | os.PathLike[str],
+    original: Original | None = None,
+) -> Pictures:
     """``samples`` called ``name``, their pictures in the cache that training calls ``file``."""
     pictures = PictureCache.of_samples(cache, file, samples.samples)
     loaded = [
         replace(item, load=partial(pictures.__getitem__, index)) for index, item in enumerate(samples.samples)
     ]
-    return replace(samples, name=name, samples=tuple(loaded))
+    return Pictures(replace(samples, name=name, samples=tuple(loaded)), pictures.digest, original)

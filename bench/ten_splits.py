@@ -23,7 +23,7 @@ from crossiqa_edge.data.datasets.splits import TEN
 from crossiqa_edge.model.checkpoint import load
 from crossiqa_edge.model.family import FAMILY
 from crossiqa_edge.training.distributed import World, joined
-from crossiqa_edge.training.finetune import MODEL, finetune
+from crossiqa_edge.training.finetune import finetune
 from crossiqa_edge.training.metrics import json_number
 from crossiqa_edge.training.recipe import FinetuneRecipe, Source
 
@@ -78,12 +78,9 @@ def _ten_srcc(options: argparse.Namespace, world: World) -> tuple[list[float], P
     work: Path = options.work / options.size
 
     def train(recipe: FinetuneRecipe, weights: Path | None, roots: dict[str, Path], folder: str) -> Path:
-        path = work / folder / MODEL
-        if not path.is_file():
-            cache = options.work / "pictures"
-            sized = replace(recipe, size=options.size)
-            finetune(sized, weights, roots, path.parent, world, cache=cache, workers=options.workers)
-        return path
+        # A finished run costs little once more, and one of another recipe, start or set is refused.
+        sized, cache = replace(recipe, size=options.size), options.work / "pictures"
+        return finetune(sized, weights, roots, work / folder, world, cache=cache, workers=options.workers)
 
     photos = root / "photos"
     synthetic = {"population": photos, "tid-population": photos, "tid-kodak": root}

@@ -26,15 +26,20 @@ def open_spec(spec: str) -> QualitySet:
         ConfigError: not of the form ``NAME[:REFERENCES]=PATH[,OPTION=VALUE…]``, or unknown name or option.
         DatasetError: the set is not there, or has no such references.
     """
-    match = _SPEC.fullmatch(spec)
-    if match is None:
-        raise ConfigError(
-            f"{spec!r} names no data set; write NAME=PATH, or NAME:13-16=PATH for references 13 to 16"
-        )
-    wanted = None if match["references"] is None else set(_numbers(match["references"]))
-    root, *options = _OPTION.split(match["rest"])
-    opened = open_set(match["name"], root, **dict(option.split("=", 1) for option in options))
+    wanted = _wanted(spec)
+    opened = open_whole(spec)
     return opened if wanted is None else _of_references(opened, wanted)
+
+
+def open_whole(spec: str) -> QualitySet:
+    """The data set that ``spec`` names, with all its references.
+
+    Raises:
+        ConfigError, DatasetError: as ``open_spec``.
+    """
+    match = _matched(spec)
+    root, *options = _OPTION.split(match["rest"])
+    return open_set(match["name"], root, **dict(option.split("=", 1) for option in options))
 
 
 def set_name(spec: str) -> str:
@@ -47,6 +52,21 @@ def guessed_scale(spec: str, opened: QualitySet) -> str | None:
     if set_name(spec) != "folder" or ",native_range=" in spec or opened.native_range == USUAL:
         return None
     return f"{opened.name}: {taken_as(opened.native_range)}; add ,native_range=WORST,BEST if it is another"
+
+
+def _matched(spec: str) -> re.Match[str]:
+    match = _SPEC.fullmatch(spec)
+    if match is None:
+        raise ConfigError(
+            f"{spec!r} names no data set; write NAME=PATH, or NAME:13-16=PATH for references 13 to 16"
+        )
+    return match
+
+
+def _wanted(spec: str) -> set[int] | None:
+    """Numbers of the references that ``spec`` cuts its set down to; None for all."""
+    references = _matched(spec)["references"]
+    return None if references is None else set(_numbers(references))
 
 
 def _of_references(quality_set: QualitySet, wanted: set[int]) -> QualitySet:

@@ -32,6 +32,7 @@ _SHEETS: dict[str, dict[str, Any]] = {
     ".jpg": {"format": "JPEG", "quality": 85},
     ".png": {"format": "PNG"},
 }
+_WEBP_SIDE = 16_383  # px, the most that the format can have
 _TILE = (80, 112)  # height, width of a picture on the sheet
 _WORKED_ON = 512  # px of the photo's middle; a sheet shows no more of it, and 47 x 5 pictures take their time
 _PIPE_WIDTH = 160  # columns where nobody's terminal says how wide it is
@@ -98,7 +99,9 @@ def command(
     else:
         target = output or Path(f"{photo.stem}.{name}-{level}.png")
         _check_target(target, _LOSSLESS, force)
-        _degrade(chosen[0], _original(photo), level, seed, target, as_json)
+        original = _original(photo)
+        _check_size(original, target)
+        _degrade(chosen[0], original, level, seed, target, as_json)
 
 
 def _chosen(name: str | None, family: str | None) -> tuple[Degradation, ...]:
@@ -193,3 +196,12 @@ def _check_target(target: Path, formats: dict[str, dict[str, Any]], force: bool)
         raise ConfigError(f"{target}: cannot write this format; choose from {', '.join(formats)}")
     if target.exists() and not force:
         raise OutputError(f"{target}: exists already; choose another name with -o, or give --force")
+
+
+def _check_size(original: Frame, target: Path) -> None:
+    """Before any work: a picture that the format can hold."""
+    height, width = original.shape[:2]
+    if target.suffix.lower() == ".webp" and max(height, width) > _WEBP_SIDE:
+        raise OutputError(
+            f"{target}: WebP cannot hold {width} x {height} pixels, only {_WEBP_SIDE} a side; name a .png"
+        )

@@ -17,14 +17,14 @@ from crossiqa_edge.atomic import write_text
 from crossiqa_edge.bench.subjects import Reading, Subject, encoder, scoring, untrained_encoder
 from crossiqa_edge.card import ModelCard
 from crossiqa_edge.cli.console import complain, print_table, track
-from crossiqa_edge.cli.dataspec import guessed_scale, open_spec, set_name
+from crossiqa_edge.cli.dataspec import guessed_scale, open_spec, open_whole, set_name
 from crossiqa_edge.cli.options import reading_options
 from crossiqa_edge.data.datasets.base import QualitySet
 from crossiqa_edge.errors import ConfigError, OutputError
 from crossiqa_edge.training.coverage import Coverage
 from crossiqa_edge.training.evaluate import Loading, evaluate, evaluate_probe
 from crossiqa_edge.training.evaluation import Evaluation
-from crossiqa_edge.training.mix import held_out_of
+from crossiqa_edge.training.mix import parts_learnt_from
 
 COLUMNS = ("model", "data", "split", "key", "reference", "distortion", "level", "opinion", "predicted")
 PIPE_WIDTH = 120  # columns where nobody's terminal says how wide it is
@@ -160,15 +160,23 @@ def command(
 
 def _unseen(opened: QualitySet, spec: str, card: ModelCard, held_out: bool) -> QualitySet:
     """What the model's fine-tuning held out, if that is asked for; else a word where it learnt from some."""
-    held = held_out_of(card, set_name(spec), opened)
-    if held_out:
-        if held is None:
+    parts = parts_learnt_from(card, set_name(spec), open_whole(spec))
+    if parts is None:
+        if held_out:
             raise ConfigError(f"{opened.name}: {card.identity} did not learn from it; leave out --held-out")
-        return held
-    if held is not None and {item.reference for item in opened.samples} - {
-        item.reference for item in held.samples
-    }:
-        complain(f"{opened.name}: {card.identity} learnt from most of it; --held-out measures on the rest")
+        return opened
+    training, held = ({item.reference for item in part.samples} for part in parts)
+    if held_out:
+        rest = opened.where(lambda item: item.reference in held)
+        if not len(rest):
+            raise ConfigError(f"{opened.name}: {card.identity} held none of these out; name others")
+        return rest
+    references = {item.reference for item in opened.samples}
+    if known := references & training:
+        complain(
+            f"{opened.name}: {card.identity} learnt from {len(known)} of these {len(references)} references; "
+            "--held-out measures on those that it held out"
+        )
     return opened
 
 

@@ -205,7 +205,8 @@ def _same_file(one: Path, other: str) -> bool:
 
 
 def _exit_code(outcomes: Sequence[Result | ClipResult], fail_under: float | None) -> int:
-    scores = [outcome.value for outcome in outcomes if outcome.value is not None]
+    # As they are printed: a score shown as 40.00 is not below 40.
+    scores = [round(outcome.value, 2) for outcome in outcomes if outcome.value is not None]
     if not scores:
         return 2
     low = 0 if fail_under is None else sum(score < fail_under for score in scores)

@@ -57,7 +57,7 @@ def report_on(outcomes: Sequence[Result | ClipResult], path: Path, scorer: Score
     }
     pictures = [outcome for outcome in outcomes if isinstance(outcome, Result)]
     clips = [outcome for outcome in outcomes if isinstance(outcome, ClipResult)]
-    write_report(path, pictures, clips, provenance, track=_thumbnail_bar)
+    write_report(path, pictures, clips, provenance, track=_thumbnail_bar, max_pixels=scorer.max_pixels)
     complain(f"report written to {path}")
 
 

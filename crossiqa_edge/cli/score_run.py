@@ -177,6 +177,7 @@ def _clip(scorer: Scorer, entry: Entry, settings: ClipSettings, writer: Writer) 
         backend=scorer.backend.describe,
         end=running.end,
         pooling=settings.pooling,
+        dropped=running.end.dropped,
     )
     named = entry.source if isinstance(entry.source, str) and "://" not in entry.source else None
     yield ClipResult(path, None if source.facts.live else named, report)

@@ -34,9 +34,15 @@ _SHARED = (
         show_default=True,
         help="Processes that make views, or threads that decode.",
     ),
-    click.option("--threads", type=int, help="Threads for the arithmetic; PyTorch's choice by default."),
+    click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        help="Threads for the arithmetic; PyTorch's choice by default.",
+    ),
     click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
-    click.option("--seed", type=int, help="Replaces the recipe's seed; 0 without a recipe."),
+    click.option(
+        "--seed", type=click.IntRange(min=0), help="Replaces the recipe's seed; 0 without a recipe."
+    ),
     click.option(
         "--set",
         "settings",

@@ -59,7 +59,7 @@ def finetune_own(
 def reference(weights: str, pictures: Path, name: str, out: Path | None, workers: int) -> tuple[Path, int]:
     """Put a reference set into the card of a weights file: (that file or its copy, the exit code)."""
     from crossiqa_edge.bench.subjects import Reading, scoring, weights_of
-    from crossiqa_edge.model.checkpoint import load, save_model
+    from crossiqa_edge.model.checkpoint import check_name, load, save_model
     from crossiqa_edge.training.evaluate import Loading
     from crossiqa_edge.training.reference import score_reference
 
@@ -67,6 +67,7 @@ def reference(weights: str, pictures: Path, name: str, out: Path | None, workers
         raise ConfigError(
             f"{weights} is a shipped model and stays as it is; say with --out where its copy goes"
         )
+    check_name(name)
     path = weights_of(weights)
     loading = Loading(workers=workers, track=track)
     found = score_reference(scoring(str(path), Reading()).run, pictures, name, loading)
@@ -94,8 +95,6 @@ def _scale(text: str) -> tuple[float, float]:
         worst, best = map(float, text.split(","))
     except ValueError as error:
         raise click.BadParameter(f"--scale {text!r} is no scale; write WORST,BEST such as 1,5") from error
-    if worst == best:
-        raise ConfigError(f"--scale {text}: worst and best are the same")
     return worst, best
 
 

@@ -118,4 +118,6 @@ def _summary(running: Stream, rolling: Rolling, scorer: Scorer) -> dict[str, obj
         "backend": scorer.backend.describe,
         "source": running.facts.to_dict(),
         **rolling.to_dict(),
+        # Results tell what was dropped before them; the stream's end, what was after the last one too.
+        "dropped": rolling.dropped if end is None else end.dropped,
     }

@@ -24,7 +24,10 @@ _BAR = 30  # characters from 0 to 100
 
 
 class Panel:
-    """Renders what ``rolling`` holds at the moment it is asked; rich asks some times a second."""
+    """Renders what ``rolling`` holds at the moment it is asked; rich asks some times a second.
+
+    It asks from a thread of its own, while results come: what grows is copied in one step before it is used.
+    """
 
     def __init__(self, facts: SourceFacts, rolling: Rolling, scorer: Scorer) -> None:
         self._facts = facts
@@ -42,14 +45,14 @@ class Panel:
     def _rows(self, room: int) -> Iterator[tuple[str, Text]]:
         rolling = self._rolling
         yield "now", self._now()
-        yield "last minute", curve(islice(reversed(rolling.history), room))
+        yield "last minute", curve(islice(reversed(tuple(rolling.history)), room))
         low = rolling.low
         where = "" if low is None else f" at {timecode(low.pts)}"
         yield "1 s mean", Text.assemble(scored(rolling.second_mean), "   mean ", scored(rolling.mean))
         yield "lowest", Text.assemble(scored(None if low is None else low.score), where)
         rate = "-" if rolling.fps is None else f"{rolling.fps:.1f}"
         lost = f"   gaps {rolling.gaps} ({rolling.gap_seconds:.1f} s)" if rolling.gaps else ""
-        flags = "".join(f"   {flag} {count}" for flag, count in rolling.flags.items())
+        flags = "".join(f"   {flag} {count}" for flag, count in dict(rolling.flags).items())
         yield "frames/s", Text(f"{rate}   frames {rolling.frames}   dropped {rolling.dropped}{lost}{flags}")
         yield "latency", Text(f"p50 {_ms(rolling.latency(50))}   p95 {_ms(rolling.latency(95))}")
 

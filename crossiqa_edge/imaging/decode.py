@@ -187,15 +187,25 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """``image`` with 8 bits a channel; Pillow itself would clip 16-bit grey to white."""
+    """``image`` with 8 bits a channel; Pillow itself would clip 16-bit grey to white.
+
+    Of 16-bit colour Pillow gives the high bytes, but the colour that is not there as it stands in the file.
+    """
     if image.mode in ("F", "LAB"):
         raise InputError(f"pixels of kind {image.mode} have no agreed white; save it as RGB of 8 or 16 bits")
+    clear = image.info.get("transparency")
+    if image.mode == "RGB" and isinstance(clear, tuple) and max(clear) > 0xFF:
+        image = image.copy()  # the caller's stays as it is
+        image.info["transparency"] = tuple(level >> 8 for level in clear)
     if not image.mode.startswith("I"):
         return image
     wide = np.asarray(image)
     if wide.min() < 0 or wide.max() > 0xFFFF:
         raise InputError("32-bit pixels beyond 0..65535; save it with 8 or 16 bits")
-    return Image.fromarray(_narrowed(wide))
+    grey = Image.fromarray(_narrowed(wide))
+    if isinstance(clear, int):  # the grey of PNG that is not there
+        grey.putalpha(Image.fromarray(np.where(wide == clear, 0, 255).astype(np.uint8)))
+    return grey
 
 
 def _narrowed(wide: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:

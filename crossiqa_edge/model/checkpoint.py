@@ -15,7 +15,7 @@ from torch import Tensor
 
 from crossiqa_edge.atomic import atomic_write
 from crossiqa_edge.card import CARD_KEY, ModelCard
-from crossiqa_edge.errors import ArtefactError
+from crossiqa_edge.errors import ArtefactError, ConfigError
 from crossiqa_edge.model.quality import QualityModel
 from crossiqa_edge.version import __version__
 
@@ -31,13 +31,29 @@ def weights_sha256(state: Mapping[str, Tensor]) -> str:
 
 
 def save_model(model: QualityModel, card: ModelCard, path: str | os.PathLike[str]) -> ModelCard:
-    """Write ``model`` and its card; returns the card as written, with hash and package version."""
+    """Write ``model`` and its card; returns the card as written, with hash and package version.
+
+    Raises:
+        ArtefactError: ``load`` would refuse the card.
+        OutputError: the file cannot be written.
+    """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     card = replace(card, weights_sha256=weights_sha256(state), package_version=__version__)
+    ModelCard.from_json(card.to_json(), str(path))  # before a file is written that nobody can load
     data = save(state, metadata={CARD_KEY: card.to_json()})
     with atomic_write(path) as stream:
         stream.write(data)
     return card
+
+
+def check_name(name: str) -> None:
+    """ConfigError where no card can hold ``name``: told before the work, not by ``save_model`` after it."""
+    try:
+        ModelCard.from_json(ModelCard(name, size="nano").to_json())
+    except ArtefactError as error:
+        raise ConfigError(
+            f"the name {name[:60]!r} cannot be kept with a model; write one line of printable characters"
+        ) from error
 
 
 def load(path: str | os.PathLike[str]) -> tuple[QualityModel, ModelCard]:

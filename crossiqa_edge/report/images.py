@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePath
 
 from crossiqa_edge.errors import InputError
+from crossiqa_edge.imaging.decode import MAX_PIXELS
 from crossiqa_edge.report import histogram
 from crossiqa_edge.report.page import figures, table, text, verdict
 from crossiqa_edge.report.result import Result, worst_first
@@ -17,7 +18,10 @@ MAX_PICTURES = 500  # about 12 KB each: a page that any browser opens at once
 
 
 def pictures_body(
-    results: Sequence[Result], *, track: Callable[[Sequence[Result]], Iterable[Result]] = iter
+    results: Sequence[Result],
+    *,
+    track: Callable[[Sequence[Result]], Iterable[Result]] = iter,
+    max_pixels: int = MAX_PIXELS,
 ) -> str:
     """Markup for ``results``, scored and failed ones, in the order the user gave them.
 
@@ -25,10 +29,14 @@ def pictures_body(
 
     Args:
         track: wraps the pictures while their thumbnails are made, to show progress.
+        max_pixels: the limit under which they were scored.
     """
     places = {id(result): place for place, result in enumerate(results)}
     ranked = worst_first([result for result in results if result.score is not None])
-    cards = [_card(result, places[id(result)]) for result in track(ranked[:MAX_PICTURES])]
+    cards = [
+        _card(result, places[id(result)], _thumbnail(result, max_pixels))
+        for result in track(ranked[:MAX_PICTURES])
+    ]
     failed = [result for result in results if result.score is None]
     return "".join(
         (
@@ -68,10 +76,9 @@ def _gallery(cards: Sequence[str], total: int) -> str:
     )
 
 
-def _card(result: Result, place: int) -> str:
+def _card(result: Result, place: int, small: Thumbnail | None) -> str:
     assert result.score is not None
     score, path = result.score, PurePath(result.path)
-    small = _thumbnail(result)
     size = f"{small.full_width} × {small.full_height}" if small else ""
     folder = "" if str(path.parent) == "." else f'<p class="folder">{text(str(path.parent))}</p>'
     name = "standard input" if result.path == "-" else path.name
@@ -94,10 +101,12 @@ def _remarks(score: Score) -> str:
     return f'<p class="remarks">{" · ".join(remarks)}</p>' if remarks else ""
 
 
-def _thumbnail(result: Result) -> Thumbnail | None:
+def _thumbnail(result: Result, max_pixels: int) -> Thumbnail | None:
     """None where the picture has gone since it was scored."""
+    if result.source is None:
+        return None
     try:
-        return thumbnail(result.source) if result.source is not None else None
+        return thumbnail(result.source, max_pixels=max_pixels)
     except InputError:
         return None
 

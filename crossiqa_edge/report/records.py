@@ -72,12 +72,11 @@ class JsonLinesWriter:
 
     def write(self, result: Result | ClipResult) -> None:
         """A picture's object; of a clip, whose frames are written already, what it comes to."""
-        values = result.to_dict()
         if isinstance(result, ClipResult) and result.report is not None:
-            del values["frames"], values["gaps"]
+            values = result.report.summary()
             self.end(values.pop("path"), values)
         else:
-            self._line(values)
+            self._line(result.to_dict())
 
     def frame(self, path: str, event: FrameScore | GapEvent) -> None:
         """Add one frame or gap of the clip ``path`` and hand it on at once."""

@@ -6,7 +6,7 @@ import base64
 import io
 from dataclasses import dataclass
 
-from crossiqa_edge.imaging.decode import Source, decode
+from crossiqa_edge.imaging.decode import MAX_PIXELS, Source, decode
 
 LONGEST_SIDE = 320  # pixels; the page shows it at about 260, sharp
 _JPEG_QUALITY = 80  # about 12 KB a picture; artefacts of its own stay out of sight at this size
@@ -23,18 +23,21 @@ class Thumbnail:
     full_height: int
 
 
-def thumbnail(source: Source) -> Thumbnail:
-    """Decode ``source`` once more, under the same limits as for scoring, and shrink it.
+def thumbnail(source: Source, *, max_pixels: int = MAX_PIXELS) -> Thumbnail:
+    """Decode ``source`` once more and shrink it.
 
     A picture is read again rather than kept from scoring, so that a report on thousands of pictures
     holds one of them at a time.
+
+    Args:
+        max_pixels: as for ``decode``; give the limit under which it was scored.
 
     Raises:
         InputError: it cannot be read (any more).
     """
     from PIL import Image
 
-    image = Image.fromarray(decode(source))
+    image = Image.fromarray(decode(source, max_pixels=max_pixels))
     full_width, full_height = image.size
     image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
     stream = io.BytesIO()

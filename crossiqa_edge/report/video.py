@@ -82,8 +82,8 @@ def _counted(report: VideoReport) -> Iterator[tuple[str, str]]:
     """Rows for what was not simply scored; none for what did not occur."""
     for flag, count in report.flag_counts().items():
         yield flag.capitalize(), f"{count:,}"
-    if dropped := int(report.dropped_before.sum()):
-        yield "Dropped", f"{dropped:,}"
+    if report.dropped:
+        yield "Dropped", f"{report.dropped:,}"
     if report.gaps:
         yield "Lost", f"{sum(gap.seconds for gap in report.gaps):.1f} s"
 

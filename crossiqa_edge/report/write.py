@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from crossiqa_edge.atomic import write_text
+from crossiqa_edge.imaging.decode import MAX_PIXELS
 from crossiqa_edge.report.images import pictures_body
 from crossiqa_edge.report.page import render
 from crossiqa_edge.report.result import ClipResult, Result
@@ -34,6 +35,7 @@ def write_report(
     provenance: Mapping[str, str],
     *,
     track: Callable[[Sequence[Result]], Iterable[Result]] = iter,
+    max_pixels: int = MAX_PIXELS,
 ) -> None:
     """Write one self-contained HTML file about ``pictures`` and ``clips``.
 
@@ -42,11 +44,12 @@ def write_report(
         pictures, clips: scored and failed ones, in the order the user gave them.
         provenance: what produced the scores, as label and text, for the head of the page.
         track: wraps the pictures while their thumbnails are made, to show progress.
+        max_pixels: the limit under which pictures were scored.
 
     Raises:
         OutputError: ``path`` cannot be written.
     """
-    write_text(path, report_page(pictures, clips, provenance, track=track))
+    write_text(path, report_page(pictures, clips, provenance, track=track, max_pixels=max_pixels))
 
 
 def report_page(
@@ -55,12 +58,13 @@ def report_page(
     provenance: Mapping[str, str],
     *,
     track: Callable[[Sequence[Result]], Iterable[Result]] = iter,
+    max_pixels: int = MAX_PIXELS,
 ) -> str:
     """The page that ``write_report`` writes."""
     body = "".join(map(clip_body, clips))
     reading = _READING
     if pictures:
-        body += pictures_body(pictures, track=track)
+        body += pictures_body(pictures, track=track, max_pixels=max_pixels)
         reading += _READING_PICTURES
     if clips:
         reading += _READING_CLIPS

@@ -13,6 +13,7 @@ from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.backend import Scores, check_views, checked_scores
 from crossiqa_edge.runtime.openvino_rewrites import rewrite
 from crossiqa_edge.runtime.openvino_sizes import FixedSizes
+from crossiqa_edge.runtime.ort import raise_interrupt
 
 if TYPE_CHECKING:
     import openvino
@@ -99,6 +100,7 @@ def _compiled(artefact: Artefact, data: bytes, threads: int | None) -> FixedSize
     try:
         core = shared_core()
     except Exception as error:  # a broken installation raises ImportError or RuntimeError
+        raise_interrupt(error)
         raise BackendError(f"OpenVINO does not start ({_one_line(error)}); install it anew") from error
     try:
         # From bytes, not from the path: what was checked is what is run, and nothing beside it is read.

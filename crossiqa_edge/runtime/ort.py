@@ -131,6 +131,7 @@ def _session(
     try:
         import onnxruntime
     except ImportError as error:
+        raise_interrupt(error)
         raise BackendError(f"onnxruntime does not start ({_one_line(error)}); install it anew") from error
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
@@ -193,8 +194,22 @@ def _available() -> list[str]:
         import onnxruntime
 
         return list(onnxruntime.get_available_providers())
-    except ImportError:
+    except ImportError as error:
+        raise_interrupt(error)
         return []
+
+
+def raise_interrupt(error: BaseException) -> None:
+    """Do nothing, unless ``error`` came of Ctrl-C: a compiled module makes an ImportError of that.
+
+    Raises:
+        KeyboardInterrupt: it did.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        cause = cause.__cause__ or cause.__context__
 
 
 def _one_line(error: Exception) -> str:

@@ -1,1 +1,1 @@
-"""Scores over HTTP: one model, concurrent requests in common batches, bounded in every direction."""
+"""Scores over HTTP: one model, concurrent requests in common batches, with bounds on what requests take."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from typing import Any
 
 from crossiqa_edge.errors import ConfigError, MissingDependencyError
 from crossiqa_edge.imaging.testpattern import photo_like
@@ -12,11 +13,13 @@ from crossiqa_edge.serve.app import Limits, make_app
 
 try:
     import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
 except ImportError as error:
     raise MissingDependencyError("serving", "serve") from error
 
 _BACKLOG = 128
 _GRACE = 30  # seconds for requests that are inside when the server is told to stop
+_SILENCE = 30.0  # seconds after which a connection that has not brought a request is closed
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -56,6 +59,7 @@ def serve(scorer: Scorer, listening: socket.socket, limits: Limits, on_start: Ca
     scorer.score(photo_like(0, size, size))  # what a runtime does at its first inference is done now
     config = uvicorn.Config(
         make_app(scorer, limits),
+        http=Impatient,
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=_GRACE,
@@ -69,6 +73,25 @@ def serve(scorer: Scorer, listening: socket.socket, limits: Limits, on_start: Ca
             raise
     finally:
         listening.close()
+
+
+class Impatient(H11Protocol):
+    """Closes a connection that brings no request, or whose first header never ends.
+
+    uvicorn itself has a limit only between the requests of a connection.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._giving_up = self.loop.call_later(_SILENCE, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._giving_up.cancel()
+        super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        if not self.cycle:  # no request was begun
+            self.transport.close()
 
 
 class _Announced(uvicorn.Server):

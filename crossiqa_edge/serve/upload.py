@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from crossiqa_edge.errors import InputError, LimitError, MissingDependencyError
 from crossiqa_edge.imaging.decode import name_of
@@ -20,6 +20,7 @@ except ImportError as error:
 RAW = "-"  # how `crossiqa score` names a picture on standard input
 _REMEDY = "compress the picture or start the server with a larger --max-bytes"
 _MOST_FIELDS = 16
+_PIECE = 1 << 16
 _LINGER = 5.0  # seconds in which a refused body may still come, to be thrown away
 
 
@@ -37,7 +38,7 @@ class Upload:
     """
 
     name: str
-    data: bytes
+    data: bytes = field(repr=False)  # asyncio spells results out, which would take four bytes for one
 
 
 async def read_upload(request: Request, *, max_bytes: int, patience: float) -> Upload:
@@ -100,13 +101,18 @@ async def _body(request: Request, max_bytes: int) -> bytes:
     return bytes(body)
 
 
+class _InMemory(MultiPartParser):
+    spool_max_size = 1 << 62  # the body is bounded already; no file is written
+
+
 async def _file_of_form(request: Request, body: bytes) -> Upload:
     async def stream() -> AsyncGenerator[bytes, None]:
-        yield body
+        for start in range(0, len(body), _PIECE):  # the parser copies what it is given at once
+            yield body[start : start + _PIECE]
         yield b""
 
     try:
-        form = await MultiPartParser(
+        form = await _InMemory(
             request.headers, stream(), max_files=_MOST_FIELDS, max_fields=_MOST_FIELDS
         ).parse()
     except (MultiPartException, KeyError, ValueError) as error:

@@ -19,7 +19,7 @@ from crossiqa_edge.card import ModelCard
 from crossiqa_edge.data.datasets.base import QualitySet
 from crossiqa_edge.errors import DatasetError
 from crossiqa_edge.imaging.sampling import Views
-from crossiqa_edge.model.checkpoint import load, save_model
+from crossiqa_edge.model.checkpoint import check_name, load, save_model
 from crossiqa_edge.model.quality import QualityModel
 from crossiqa_edge.training.calibrate import (
     Intervals,
@@ -43,6 +43,7 @@ from crossiqa_edge.training.metrics import Agreement, agreement
 from crossiqa_edge.training.own_table import read_own_table
 
 LEAST_PICTURES = 30
+_LEAST_SPREAD = 1e-9  # of opinions on 0..1: means of several that are equal differ by rounding
 MODEL, REPORT, CURVE = "model.safetensors", "report.json", "learning_curve.png"
 
 
@@ -128,9 +129,12 @@ def adapt(
         track: wraps the batches of pictures, to show progress.
 
     Raises:
-        DatasetError: the table is not usable, or has too few pictures that can be read.
+        DatasetError: the table is not usable, or has too few pictures that can be read, or too like opinions.
+        ConfigError: a name that no card can hold, or a scale without extent or end.
         ArtefactError: the weights are not usable.
     """
+    if name is not None:
+        check_name(name)
     owned = read_own_table(table, scale)
     quality, card = load(weights)
     _check_enough(owned.quality_set, Path(table))
@@ -169,6 +173,11 @@ def _check_enough(quality_set: QualitySet, table: Path) -> None:
     if contents < FOLDS:
         raise DatasetError(
             f"{table}: {contents} different contents, {FOLDS} are the least to test on new ones; add more"
+        )
+    if np.ptp(quality_set.scores) < _LEAST_SPREAD:
+        raise DatasetError(
+            f"{table}: the {pictures} pictures that can be used have one and the same opinion, so there is "
+            "no order to learn; check which are missing or unreadable"
         )
 
 

@@ -37,7 +37,7 @@ def average(
         Path of the model with its card.
 
     Raises:
-        ConfigError: fewer than two, or of different shapes.
+        ConfigError: fewer than two, of different shapes, or nothing held out to calibrate on.
     """
     if len(weights) < 2:
         raise ConfigError("a mean needs the weights of two models at least")
@@ -49,6 +49,8 @@ def average(
     mean = {name: torch.stack([state[name] for state in states]).mean(dim=0) for name in states[0]}
     models[-1].load_state_dict(mean)
     card = replace(cards[-1], recipe={**cards[-1].recipe, "average": [card.identity for card in cards]})
-    card = finished_card(card, recipe, open_mix(recipe, roots, cache or directory), models[-1].eval())
+    mix = open_mix(recipe, roots, cache or directory)
+    mix.require_calibration(recipe)
+    card = finished_card(card, recipe, mix, models[-1].eval())
     save_model(models[-1], card, directory / MODEL)
     return directory / MODEL

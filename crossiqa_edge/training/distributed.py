@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from crossiqa_edge.errors import ConfigError
+
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -45,11 +47,18 @@ class World:
 
 @contextmanager
 def joined(device: str = "auto") -> Iterator[World]:
-    """Join the process group that ``torchrun`` describes, if any, and leave it at the end."""
+    """Join the process group that ``torchrun`` describes, if any, and leave it at the end.
+
+    Raises:
+        ConfigError: no such device.
+    """
     rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    place = torch.device(device)
+    try:
+        place = torch.device(device)
+    except RuntimeError as error:
+        raise ConfigError(f"device {device!r} is none that PyTorch knows; use auto, cpu or cuda") from error
     if place.type == "cuda":
         place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
         torch.cuda.set_device(place)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,14 +15,13 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from crossiqa_edge.card import ModelCard
-from crossiqa_edge.data.datasets.base import QualitySet
-from crossiqa_edge.model.checkpoint import load, save_model, weights_sha256
+from crossiqa_edge.model.checkpoint import check_name, load, save_model, weights_sha256
 from crossiqa_edge.model.quality import QualityModel
 from crossiqa_edge.training.calibrate import Intervals, fit_calibration, held_out_coverage, sigmoid
 from crossiqa_edge.training.distributed import World
 from crossiqa_edge.training.loop import Observer, Task, prepare_run, train
 from crossiqa_edge.training.metrics import plcc, srcc
-from crossiqa_edge.training.mix import Mix, Validation, open_mix, split_source
+from crossiqa_edge.training.mix import Mix, Validation, open_mix, set_digest, split_source
 from crossiqa_edge.training.optimisation import build_optimiser
 from crossiqa_edge.training.recipe import FinetuneRecipe
 from crossiqa_edge.training.sources import KINDS, Draws
@@ -140,11 +138,14 @@ def finetune(
         Path of the calibrated model with its card.
 
     Raises:
-        ConfigError: a source without a root, or ``out`` holds the state of another recipe, or one that was
-            begun from other weights, on other data, or with the linear probe where now there is none.
+        ConfigError: a name that no card can hold, a source without a root, nothing held out to calibrate on,
+            or ``out`` holds the state of another recipe, or one that was begun from other weights, on other
+            data, or with the linear probe where now there is none.
     """
+    check_name(name or recipe.size)
     directory = prepare_run(out, restart=restart)
     mix = open_mix(recipe, roots, cache or directory)
+    mix.require_calibration(recipe)
     quality, card = _start(recipe, weights)
     facts = {
         "start weights": "random" if weights is None else _identity(quality, card),
@@ -194,15 +195,9 @@ def _data_facts(recipe: FinetuneRecipe, roots: Mapping[str, str | os.PathLike[st
     facts = {}
     for number, source in enumerate(recipe.sources, 1):
         place = source.place or source.data
-        training, _ = split_source(source, Path(roots[place]), recipe)
-        facts[f"training data of source {number} ({place})"] = _digest(training)
+        training, _ = split_source(source, Path(roots[place]).expanduser(), recipe)
+        facts[f"training data of source {number} ({place})"] = set_digest(training)
     return facts
-
-
-def _digest(training: QualitySet) -> str:
-    """Of names and opinions, not of pixels; of photographs to degrade, the samples' keys hold the names."""
-    rows = (f"{sample.key}\t{sample.reference}\t{float(sample.score)!r}\n" for sample in training.samples)
-    return hashlib.sha256("".join(rows).encode()).hexdigest()[:12]
 
 
 @torch.no_grad()

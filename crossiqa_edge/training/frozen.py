@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from crossiqa_edge.data.datasets.base import QualitySet
 from crossiqa_edge.data.datasets.splits import split_by_reference
-from crossiqa_edge.training.linear_probe import fit_probe, split_rows
+from crossiqa_edge.training.linear_probe import MIN_REFERENCES, fit_probe, split_rows
 from crossiqa_edge.training.metrics import json_number, srcc
 
 Values = npt.NDArray[np.float64]
@@ -85,6 +85,8 @@ class LearningCurve:
         sizes: labelled pictures, K of them.
         srcc: float64 (R, K), one row a repeat with a split of its own.
         start: float64 (R,), the SRCC of the starting model on the same held-out pictures.
+
+    A correlation that does not exist is NaN, and takes no part in medians and quartiles.
     """
 
     sizes: tuple[int, ...]
@@ -94,37 +96,60 @@ class LearningCurve:
     @property
     def median(self) -> Values:
         """Over the repeats, (K,)."""
-        middle: Values = np.median(self.srcc, axis=0)
+        middle: Values = _quantiles(self.srcc, (0.5,))[0]
         return middle
+
+    @property
+    def quartiles(self) -> Values:
+        """First and third over the repeats, (2, K)."""
+        return _quantiles(self.srcc, (0.25, 0.75))
+
+    @property
+    def start_median(self) -> float:
+        """Over the repeats."""
+        return float(_quantiles(self.start[:, None], (0.5,))[0, 0])
 
     def to_dict(self) -> dict[str, object]:
         """JSON-ready values to four decimals; a correlation that does not exist is None."""
-        low, high = np.quantile(self.srcc, (0.25, 0.75), axis=0)
         return {
             "repeats": len(self.srcc),
             "pictures": list(self.sizes),
             "srcc_median": [json_number(value) for value in self.median],
-            "srcc_quartiles": [[json_number(a), json_number(b)] for a, b in zip(low, high, strict=True)],
-            "start_srcc_median": json_number(float(np.median(self.start))),
+            "srcc_quartiles": [[json_number(a), json_number(b)] for a, b in self.quartiles.T],
+            "start_srcc_median": json_number(self.start_median),
         }
 
 
 def learning_curve(
     features: Features, quality_set: QualitySet, start: Head, *, repeats: int = CURVE_REPEATS, seed: int = 0
 ) -> LearningCurve:
-    """The curve up to four fifths of the set; each repeat holds out another fifth, by reference."""
+    """The curve up to four fifths of the set; each repeat holds out another fifth, by reference.
+
+    Where most pictures are of one content, a draw of few may have too few contents to fit a head: NaN.
+    """
     splits = [split_rows(quality_set, seed=seed + repeat) for repeat in range(repeats)]
     sizes = _sizes(min(len(train) for train, _ in splits))
-    ranks, starts = np.empty((repeats, len(sizes))), np.empty(repeats)
+    ranks, starts = np.full((repeats, len(sizes)), np.nan), np.empty(repeats)
     opinions = quality_set.scores
     for repeat, (train, test) in enumerate(splits):
         order = np.random.default_rng([seed, repeat]).permutation(train)
         starts[repeat] = srcc(start(features[test]).mean(axis=1), opinions[test])
         for place, size in enumerate(sizes):
             chosen = np.sort(order[:size])
-            head = fit_head(features[chosen], _subset(quality_set, chosen), start, seed=seed)
+            drawn = _subset(quality_set, chosen)
+            if len({sample.reference for sample in drawn.samples}) < MIN_REFERENCES:
+                continue
+            head = fit_head(features[chosen], drawn, start, seed=seed)
             ranks[repeat, place] = srcc(head(features[test]).mean(axis=1), opinions[test])
     return LearningCurve(sizes, ranks, starts)
+
+
+def _quantiles(values: Values, shares: tuple[float, ...]) -> Values:
+    """Quantiles over the rows of (R, K) that have a value, (len(shares), K); NaN where no row has."""
+    found = np.full((len(shares), values.shape[1]), np.nan)
+    some = ~np.isnan(values).all(axis=0)  # NumPy warns of a column without a value
+    found[:, some] = np.nanquantile(values[:, some], shares, axis=0)
+    return found
 
 
 def _line(raw: Values, opinions: Values) -> tuple[float, float]:

@@ -29,10 +29,10 @@ def curve_png(curve: LearningCurve, data: str, start: str) -> bytes:
     figure = Figure(figsize=_SIZE, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    low, high = np.quantile(curve.srcc, (0.25, 0.75), axis=0)
+    low, high = curve.quartiles
     axes.fill_between(curve.sizes, low, high, alpha=0.2, linewidth=0, label="quartiles")
     axes.plot(curve.sizes, curve.median, marker="o", label=f"new head, median of {len(curve.srcc)} splits")
-    before = float(np.median(curve.start))
+    before = curve.start_median
     if np.isfinite(before):
         axes.axhline(before, color="black", linestyle=":", label=f"{start} as it was, {before:.3f}")
     axes.set_xscale("log")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from crossiqa_edge.data.datasets.splits import split_by_reference
 from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.imaging.sampling import sample
 from crossiqa_edge.model.family import VIEW_SIZE
-from crossiqa_edge.training.pictures import PictureCache
+from crossiqa_edge.training.pictures import PictureCache, source_file
 from crossiqa_edge.training.recipe import FinetuneRecipe, Source
 from crossiqa_edge.training.sources import (
     Draws,
@@ -73,6 +74,17 @@ class Mix:
     validations: tuple[Validation, ...]
     training_names: tuple[str, ...]
 
+    def require_calibration(self, recipe: FinetuneRecipe) -> None:
+        """Say before a long training that its model could not be calibrated.
+
+        Raises:
+            ConfigError: ``recipe``, whose mix this is, holds nothing out that calibrates.
+        """
+        if not any(held.calibrates for held in self.validations):
+            raise ConfigError(
+                f"recipe {recipe.name}: nothing is held out to calibrate on; give one of the sets a hold_out"
+            )
+
 
 def open_mix(
     recipe: FinetuneRecipe, roots: Mapping[str, str | os.PathLike[str]], cache: str | os.PathLike[str]
@@ -89,7 +101,7 @@ def open_mix(
         raise ConfigError(f"recipe {recipe.name}: say where the sets lie: --data {missing[0]}=FOLDER")
     draws, validations, names = [], [], []
     for source, place in zip(recipe.sources, places, strict=True):
-        root = Path(roots[place])
+        root = Path(roots[place]).expanduser()
         training, held_out = split_source(source, root, recipe)
         draws.append(_draws(source, root, training, recipe, cache))
         if held_out is not None and not source.ordinal:
@@ -102,7 +114,7 @@ def open_mix(
 
 def split_source(source: Source, root: Path, recipe: FinetuneRecipe) -> tuple[QualitySet, QualitySet | None]:
     """What a recipe trains on of a set, and what it keeps for validation."""
-    opened = open_set(_LISTED_AS.get(source.data, source.data), root)
+    opened = open_source(source, root)
     training, held_out = _parted(opened, source, recipe.seed, recipe.bsds_test_apart)
     if not len(held_out) and not source.hold_out_references:
         return training, None
@@ -111,19 +123,48 @@ def split_source(source: Source, root: Path, recipe: FinetuneRecipe) -> tuple[Qu
     return training, held_out
 
 
-def held_out_of(card: ModelCard, data: str, opened: QualitySet) -> QualitySet | None:
-    """What the fine-tuning of ``card``'s model held out of ``opened``; None if it is no set it learnt from.
+def open_source(source: Source, root: Path) -> QualitySet:
+    """All of a set, before it is parted."""
+    return open_set(_LISTED_AS.get(source.data, source.data), root)
+
+
+def set_digest(opened: QualitySet) -> str:
+    """Of names, opinions and sizes of files, not of pixels; of photographs to degrade, the samples' keys hold
+    the names."""
+    files = [source_file(item) for item in opened.samples]
+    sizes = {file: file.stat().st_size if file and file.is_file() else 0 for file in set(files)}
+    rows = (
+        f"{item.key}\t{item.reference}\t{float(item.score)!r}\t{sizes[file]}\n"
+        for item, file in zip(opened.samples, files, strict=True)
+    )
+    return hashlib.sha256("".join(rows).encode(errors="surrogateescape")).hexdigest()[:12]
+
+
+def parts_learnt_from(card: ModelCard, data: str, whole: QualitySet) -> tuple[QualitySet, QualitySet] | None:
+    """What the fine-tuning of ``card``'s model learnt from of ``whole``, and what it held out.
+
+    None if it is no set that it learnt from.
 
     Args:
         data: catalogue name of the set. Of one that is any labelled folder, name and number of the pictures
             learnt from must be the card's, too.
+        whole: with all its references.
     """
     for recipe in reversed(finetunings(card)):
-        for source in (Source(**values) for values in recipe["sources"]):
+        for source in map(_source, recipe["sources"]):
             if source.data == data and source.place in ("", data):
-                training, held_out = _parted(opened, source, recipe["seed"], recipe["bsds_test_apart"])
-                return held_out if _told(training) in card.training_data else None
+                try:
+                    parts = _parted(whole, source, recipe["seed"], recipe["bsds_test_apart"])
+                except ConfigError:  # too few to be parted, so not what was learnt from
+                    return None
+                return parts if _told(parts[0]) in card.training_data else None
     return None
+
+
+def _source(values: Mapping[str, Any]) -> Source:
+    """A card's source; a later version's may have values of which this one knows nothing."""
+    known = {item.name for item in fields(Source)}
+    return Source(**{key: value for key, value in values.items() if key in known})
 
 
 def finetunings(card: ModelCard) -> list[dict[str, Any]]:
@@ -147,8 +188,18 @@ def _parted(
         held = {item.reference for item in drawn.samples}
     if bsds_test_apart and source.data in _DEGRADED_BY:
         held |= {item.reference for item in whole.samples if in_test_part(item.reference)}
-    training = whole.where(lambda item: item.reference not in held)
+    shown = _with_doubles(held, source)
+    training = whole.where(lambda item: item.reference not in shown)
     return training, whole.where(lambda item: item.reference in held)
+
+
+def _with_doubles(references: set[str], source: Source) -> set[str]:
+    """``references`` and whatever shows the same as one of them, be it through others."""
+    while found := {name for group in source.doubles if references.intersection(group) for name in group}:
+        if found <= references:
+            break
+        references = references | found
+    return references
 
 
 def _draws(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from crossiqa_edge.data.datasets.base import QualitySet, Sample
-from crossiqa_edge.data.datasets.release import unit_score
-from crossiqa_edge.data.datasets.scale import likely_scale, taken_as
+from crossiqa_edge.data.datasets.release import is_there, unit_score
+from crossiqa_edge.data.datasets.scale import check_scale, likely_scale, taken_as
 from crossiqa_edge.data.datasets.tables import number, read_csv
 from crossiqa_edge.errors import DatasetError
 from crossiqa_edge.imaging.decode import decode
@@ -51,54 +52,71 @@ def read_own_table(path: str | os.PathLike[str], scale: tuple[float, float] | No
     any of them. Several rows for a picture are several opinions, and their mean is taken.
 
     Args:
-        scale: (worst, best) of the opinions; None takes the narrowest usual one that holds them all,
-            or else their own lowest and highest.
+        scale: (worst, best) of the opinions; None takes the narrowest usual one that holds every single
+            one of them, or else their own lowest and highest.
 
     Raises:
-        DatasetError: no such table or column, an opinion that is no number or outside ``scale``, or all
-            opinions the same.
+        DatasetError: no such table or column, two columns of one name, a row that is too long, an opinion
+            that is no number or outside ``scale``, or all opinions the same.
+        ConfigError: a scale without extent or end.
     """
+    if scale is not None:
+        check_scale(scale)
     table = Path(path)
-    rows = list(read_csv(table, []))
+    rows = list(_rows(table))
     if not rows:
         raise DatasetError(f"{table}: not a single picture is listed; check that the file is complete")
-    header = tuple(rows[0][1])
-    file_column = _column(table, header, FILE_COLUMNS)
-    score_column = _column(table, header, SCORE_COLUMNS)
-    reference_column = _found(header, REFERENCE_COLUMNS)
-    opinions: dict[str, list[float]] = defaultdict(list)
-    references: dict[str, list[str]] = defaultdict(list)
-    for where, row in rows:
-        key = (row[file_column] or "").strip()
-        if not key:
-            raise DatasetError(f"{where}: no picture is named; mend the table")
-        opinions[key].append(number(row[score_column], where))
-        if reference_column is not None:
-            references[key].append((row[reference_column] or "").strip())
-    means = {key: float(np.mean(values)) for key, values in opinions.items()}
-    if len(set(means.values())) == 1:
+    given = [row.opinion for row in rows]
+    if min(given) == max(given):
         raise DatasetError(
-            f"{table}: every opinion is {next(iter(means.values())):g}, so there is no order to learn; "
-            f"check the column {score_column!r}"
+            f"{table}: every opinion is {given[0]:g}, so there is no order to learn; check the table's column"
         )
-    worst_best = scale or likely_scale(means.values()) or (min(means.values()), max(means.values()))
-    present = {key: table.parent / key for key in means if (table.parent / key).is_file()}
-    missing = {key: f"no such file in {table.parent}" for key in means if key not in present}
+    worst_best = scale or likely_scale(given) or (min(given), max(given))
+    scores: dict[str, list[float]] = defaultdict(list)
+    references: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        scores[row.key].append(unit_score(row.opinion, worst_best, row.where))
+        references[row.key].append(row.reference)
+    present = {key: table.parent / key for key in scores if is_there(table.parent / key)}
+    missing = {key: f"no such file in {table.parent}" for key in scores if key not in present}
     twins = _same_bytes(present)
     contents = _contents(present, references, twins)
     samples = tuple(
-        Sample(
-            key=key,
-            score=unit_score(means[key], worst_best, str(table)),
-            reference=contents[key],
-            load=partial(decode, file),
-        )
+        Sample(key, float(np.mean(scores[key])), contents[key], partial(decode, file))
         for key, file in present.items()
     )
-    notes = _notes(opinions, twins, worst_best, given=scale is not None)
+    notes = _notes(scores, twins, worst_best, given=scale is not None)
     return OwnTable(
-        QualitySet(table.stem, samples, worst_best), tuple(present.values()), missing, tuple(notes)
+        QualitySet(_printable(table.stem), samples, worst_best),
+        tuple(present.values()),
+        missing,
+        tuple(notes),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    where: str
+    key: str
+    opinion: float
+    reference: str  # empty where the table has none
+
+
+def _rows(table: Path) -> Iterator[_Row]:
+    for where, row in read_csv(table, []):
+        file_column = _column(table, row, FILE_COLUMNS)
+        score_column = _column(table, row, SCORE_COLUMNS)
+        reference_column = _found(table, row, REFERENCE_COLUMNS)
+        key = row[file_column].strip()
+        if not key:
+            raise DatasetError(f"{where}: no picture is named; mend the table")
+        reference = "" if reference_column is None else row[reference_column].strip()
+        yield _Row(where, key, number(row[score_column], where), reference)
+
+
+def _printable(name: str) -> str:
+    """``name`` as a card may hold it: a file's name can have marks that turn the line's direction."""
+    return "".join(letter if letter.isprintable() else "_" for letter in name)
 
 
 def _notes(
@@ -122,8 +140,8 @@ def _notes(
     return notes
 
 
-def _column(table: Path, header: Sequence[str], names: Sequence[str]) -> str:
-    found = _found(header, names)
+def _column(table: Path, header: Iterable[str], names: Sequence[str]) -> str:
+    found = _found(table, header, names)
     if found is None:
         raise DatasetError(
             f"{table}: no column {names[0]!r} (nor {', '.join(names[1:])}); the header has "
@@ -132,9 +150,16 @@ def _column(table: Path, header: Sequence[str], names: Sequence[str]) -> str:
     return found
 
 
-def _found(header: Sequence[str], names: Sequence[str]) -> str | None:
-    known = {column.strip().casefold(): column for column in header if column is not None}
-    return next((known[name] for name in names if name in known), None)
+def _found(table: Path, header: Iterable[str], names: Sequence[str]) -> str | None:
+    known: dict[str, list[str]] = defaultdict(list)
+    for column in header:
+        known[column.strip().casefold()].append(column)
+    found = next((known[name] for name in names if name in known), [])
+    if len(found) > 1:
+        raise DatasetError(
+            f"{table}: two columns of one name, {' and '.join(map(repr, found))}; rename or drop one"
+        )
+    return found[0] if found else None
 
 
 def _contents(
@@ -166,5 +191,6 @@ def _same_bytes(files: Mapping[str, Path]) -> dict[str, str]:
         by_size[file.stat().st_size].append(key)
     by_bytes: dict[str, list[str]] = defaultdict(list)
     for key in (key for keys in by_size.values() if len(keys) > 1 for key in keys):
-        by_bytes[hashlib.sha256(files[key].read_bytes()).hexdigest()].append(key)
+        with suppress(OSError):  # the decoder tells why a file cannot be read
+            by_bytes[hashlib.sha256(files[key].read_bytes()).hexdigest()].append(key)
     return {key: keys[0] for keys in by_bytes.values() if len(keys) > 1 for key in keys}

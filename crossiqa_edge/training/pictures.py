@@ -46,6 +46,11 @@ class PictureCache:
     def __len__(self) -> int:
         return len(self.shapes)
 
+    @property
+    def digest(self) -> str:
+        """Of the keys: where a file has changed, or the code that makes pictures, it is another."""
+        return self.path.stem.rpartition("-")[2]
+
     def __getitem__(self, index: int) -> Frame:
         shape = self.shapes[index]
         return np.memmap(self.path, np.uint8, "r", self.offsets[index], shape)
@@ -104,11 +109,16 @@ class PictureCache:
         )
 
 
-def _sample_key(sample: Sample) -> str:
-    """Identity of a picture: names of files alone are equal in many folders, and stay when files change."""
+def source_file(sample: Sample) -> Path | None:
+    """The file that a sample is read or made from; None where it has none."""
     # Samples do not tell their file, but every set binds it to the function that loads them.
     bound = sample.load.args if isinstance(sample.load, partial) else ()
-    file = next((argument for argument in bound if isinstance(argument, Path)), None)
+    return next((argument for argument in bound if isinstance(argument, Path)), None)
+
+
+def _sample_key(sample: Sample) -> str:
+    """Identity of a picture: names of files alone are equal in many folders, and stay when files change."""
+    file = source_file(sample)
     parts = [sample.key]
     if not (isinstance(sample.load, partial) and sample.load.func is decode):
         parts.append(f"made {VERSION}")

@@ -16,14 +16,17 @@ from typing import Any
 
 from crossiqa_edge.atomic import write_text
 from crossiqa_edge.errors import ConfigError, OutputError
+from crossiqa_edge.model.checkpoint import check_name
 from crossiqa_edge.training.average import average
 from crossiqa_edge.training.distributed import World
 from crossiqa_edge.training.finetune import MODEL, finetune
 from crossiqa_edge.training.loop import prepare_run
+from crossiqa_edge.training.mix import open_source, set_digest
 from crossiqa_edge.training.pretrain import ENCODER, pretrain
 from crossiqa_edge.training.recipe import (
     FinetuneRecipe,
     PretrainRecipe,
+    Source,
     build_recipe,
     packaged_names,
     read_toml,
@@ -42,7 +45,7 @@ _RESULTS = {"pretrain": ENCODER, "finetune": MODEL, "average": MODEL, "teach": O
 _STAGE_KEYS = {"name", "verb", "from", "recipe"}
 # Sets that are made of others' pictures: where they lie if nothing else is said.
 _SAME_PLACE = dict.fromkeys(("tid-population", "video-order", "part-order"), "population")
-_PLAN = "plan.json"
+_PLAN, _DATA = "plan.json", "data.json"
 
 Roots = Mapping[str, str | os.PathLike[str]]
 
@@ -117,11 +120,18 @@ def run_plan(
         Path of the last stage's result.
 
     Raises:
-        ConfigError: ``out`` holds the run of another plan, or a set is missing from ``roots``.
+        ConfigError: a name that no card can hold, ``out`` holds the run of another plan or one that was
+            begun on other data, or a set is missing from ``roots``.
     """
+    if name is not None:
+        check_name(name)
     directory = prepare_run(out, restart=restart)
     if world.leads:
+        data = _digests(plan, roots)
+        if not restart:
+            _check_data(directory / _DATA, data)
         _claim(directory / _PLAN, plan, restart)
+        write_text(directory / _DATA, json.dumps(data, indent=1) + "\n")
     places = dict(roots)
     for made, origin in _SAME_PLACE.items():
         if origin in roots:
@@ -183,6 +193,28 @@ def _stage(table: Mapping[str, Any], shared: Mapping[str, Any], plan: str, befor
     values = {key: value for key, value in shared.items() if key not in foreign}
     values |= {**table.get("recipe", {}), "name": f"{plan}-{name}"}
     return Stage(name, verb, build_recipe(kind, values, where), sources)
+
+
+def _digests(plan: tuple[Stage, ...], roots: Roots) -> dict[str, str]:
+    """What lies in each of ``roots`` that the plan uses, by its name. Where it lies is no part."""
+    tuned = [stage.recipe for stage in plan if isinstance(stage.recipe, FinetuneRecipe)]
+    used = {source.place or source.data: source for recipe in tuned for source in recipe.sources}
+    used.setdefault("population", Source("population"))  # what a pretext sees
+    return {
+        name: set_digest(open_source(source, Path(roots[name]).expanduser()))
+        for name, source in used.items()
+        if name in roots
+    }
+
+
+def _check_data(path: Path, data: Mapping[str, str]) -> None:
+    """Stages that were made of other data must not be gone on from."""
+    before = json.loads(path.read_text()) if path.is_file() else {}
+    if changed := [name for name in data if before.get(name, data[name]) != data[name]]:
+        raise ConfigError(
+            f"{path.parent}: was begun on other data ({', '.join(changed)}); choose another folder, "
+            "or --restart"
+        )
 
 
 def _claim(path: Path, plan: tuple[Stage, ...], restart: bool) -> None:

@@ -113,7 +113,7 @@ def pretrain(
         initialise_encoder(module.quality.encoder, init_from)
     facts = {
         "start weights": "random" if init_from is None else _identity(module.quality.encoder),
-        "photographs": _digest(paths, Path(photos)),
+        "photographs": _digest(paths, Path(photos).expanduser()),
     }
     grids = Grids(pictures, recipe)
     shown = torch.stack([grids[recipe.batch * recipe.steps + i][0] for i in range(4)])
@@ -138,7 +138,7 @@ def _identity(encoder: nn.Module) -> str:
 def _digest(paths: Sequence[Path], root: Path) -> str:
     """Of names and sizes, not of pixels. Where the folder lies is no part: it may move."""
     rows = (f"{path.relative_to(root).as_posix()}\t{path.stat().st_size}\n" for path in paths)
-    return hashlib.sha256("".join(rows).encode()).hexdigest()[:12]
+    return hashlib.sha256("".join(rows).encode(errors="surrogateescape")).hexdigest()[:12]
 
 
 def build_module(recipe: PretrainRecipe, card: ModelCard) -> CrossReconstruction:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from importlib.resources import files
@@ -64,6 +65,10 @@ class Recipe:
         for name in ("batch", "steps", "steps_per_epoch", "view_size"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"recipe {self.name}: {name} must be positive")
+        if self.seed < 0:
+            raise ConfigError(f"recipe {self.name}: seed must not be negative")
+        if not 0.0 <= self.ema_decay < 1.0:
+            raise ConfigError(f"recipe {self.name}: ema_decay is from 0 to below 1")
         if self.view_size % 16:
             raise ConfigError(f"recipe {self.name}: view_size must be a multiple of 16, the patch")
         if self.precision not in ("auto", "fp32", "bf16"):
@@ -107,6 +112,8 @@ class Source:
         hold_out: share of the references kept for validation, chosen by the recipe's seed; 0 where the
             opinions are a teacher's and measure nothing.
         hold_out_references: names of the references kept for validation instead.
+        doubles: groups of references that show the same under several names; where one of a group is held
+            out, the others are not trained on. Names that the set does not have do nothing.
         name: what results call the set, where the catalogue cannot know (a plain labelled folder).
         place: the name by which ``--data`` says where the set lies; ``data`` where it is empty. Two
             sources that are plain labelled folders need it.
@@ -120,13 +127,28 @@ class Source:
     weight: float = 1.0
     hold_out: float = 0.1
     hold_out_references: tuple[str, ...] = ()
+    doubles: tuple[Sequence[str], ...] = ()
     name: str = ""
     place: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("weight", "hold_out"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < math.inf:
+                raise ConfigError(f"source {self.data}: {name} is a number from 0 on, not {value!r}")
+        if not _names(self.hold_out_references):
+            raise ConfigError(f"source {self.data}: hold_out_references are names: ['a.png', 'b.png']")
+        if not isinstance(self.doubles, list | tuple) or not all(map(_names, self.doubles)):
+            raise ConfigError(f"source {self.data}: doubles are groups of names: [['a.png', 'b.png']]")
 
     @property
     def ordinal(self) -> bool:
         """Whether its scores are no more than an order within a draw."""
         return self.data in ("video-order", "part-order")
+
+
+def _names(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
 
 
 @dataclass(frozen=True)
@@ -163,8 +185,10 @@ class FinetuneRecipe(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.sources:
-            raise ConfigError(f"recipe {self.name}: at least one [[sources]] is needed")
+        if not any(source.weight for source in self.sources):
+            raise ConfigError(f"recipe {self.name}: at least one [[sources]] with a weight is needed")
+        if self.variants < 1:
+            raise ConfigError(f"recipe {self.name}: variants must be positive")
         if self.view_size % TILE and self._has_fragments:
             lower = self.view_size // TILE * TILE
             near = f"{lower} or {lower + TILE}" if lower else f"{TILE}"
@@ -234,9 +258,7 @@ def build_recipe(kind: type[AnyRecipe], values: dict[str, Any], where: str) -> A
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
             raise ConfigError(f"{where}: unknown key {key!r}; {hint}")
     if "sources" in values:
-        values["sources"] = tuple(
-            source if isinstance(source, Source) else _source(source, where) for source in values["sources"]
-        )
+        values["sources"] = _sources(values["sources"], where)
     defaults = {key: item.default for key, item in known.items()}
     for key, value in values.items():
         expected = type(defaults[key]) if isinstance(defaults[key], int | float | str) else None
@@ -245,6 +267,12 @@ def build_recipe(kind: type[AnyRecipe], values: dict[str, Any], where: str) -> A
         elif expected and not isinstance(value, expected):
             raise ConfigError(f"{where}: {key} is a {expected.__name__}, not {value!r}")
     return kind(**values)
+
+
+def _sources(tables: Any, where: str) -> tuple[Source, ...]:
+    if not isinstance(tables, list | tuple) or not all(isinstance(item, Source | dict) for item in tables):
+        raise ConfigError(f"{where}: sources are tables, [[sources]] each")
+    return tuple(item if isinstance(item, Source) else _source(item, where) for item in tables)
 
 
 def _source(values: Mapping[str, Any], where: str) -> Source:

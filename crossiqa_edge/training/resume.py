@@ -62,6 +62,8 @@ def restore_state(
     if not path.exists():
         return 0
     tensors, metadata = read_tensors(path)
+    if "recipe" not in metadata:
+        raise ConfigError(f"{path}: is no state of a run; give another --out, or --restart to begin again")
     if json.loads(metadata["recipe"]) != json.loads(json.dumps(recipe.to_dict())):
         raise ConfigError(
             f"{path}: belongs to another recipe; give another --out, or --restart to begin again"

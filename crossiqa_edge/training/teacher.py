@@ -173,7 +173,7 @@ def training_pictures(
                 f"recipe {recipe.name}: a teacher needs the source {name}: --data {name}=FOLDER"
             )
     judged, held_out = split_source(sources["folder"], Path(roots["folder"]), recipe)
-    root = Path(roots["population"])
+    root = Path(roots["population"]).expanduser()
     unjudged, _ = split_source(sources["population"], root, recipe)
     if held_out is None:
         raise ConfigError(

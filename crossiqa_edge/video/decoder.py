@@ -76,7 +76,8 @@ def open_container(
             of FFmpeg such as ``cuda`` or ``vaapi``; a named one is used or refused.
         timeout: seconds to wait for a connection, and later for data.
         threads: of a software decoder; None leaves it to FFmpeg.
-        low_delay: decode slices rather than frames in parallel: slower on most streams, delays no frame.
+        low_delay: decode slices rather than frames in parallel, H.264 on one thread: slower on most streams,
+            delays no frame.
 
     Raises:
         ConfigError: no such device type in this FFmpeg.
@@ -95,7 +96,9 @@ def open_container(
         raise InputError(f"{address.name}: {_unopened(address, trouble)}")
     context = opened.container.streams.video[0].codec_context
     context.thread_type = "SLICE" if low_delay else "AUTO"
-    context.thread_count = threads or 0
+    # Decoding slices in parallel, FFmpeg's H.264 decoder no longer tells which pictures are damaged. So one
+    # core must keep up with a live one; what it cannot, of 4K say, is for a hardware decoder.
+    context.thread_count = 1 if low_delay and context.name == "h264" else threads or 0
     return opened
 
 

@@ -15,7 +15,7 @@ from crossiqa_edge.video.results import GapEvent
 
 # How a source, or the stream of scores made from it, came to its end.
 COMPLETE = "complete"  # everything was there
-STOPPED = "stopped"  # the user asked for it: Ctrl-C, `stop()`, --end
+STOPPED = "stopped"  # the user asked for it: Ctrl-C, `stop()`; a part that --end ends is complete
 TRUNCATED = "truncated"  # the file ends before its header says so, or inside a picture
 DAMAGED = "damaged"  # it could be read to its end, but not all of it
 LOST = "lost"  # a live source that went away and did not come back

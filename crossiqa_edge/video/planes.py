@@ -49,8 +49,8 @@ def picture_of(frame: av.VideoFrame) -> Planes | Frame:
         rgb: Frame = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
         return np.rot90(rgb, quarters)
     planes = _as_planes(frame)
-    if quarters and any(side % 4 for side in planes.luma.shape):
-        raise InputError("rotated by its metadata, with sides that are no multiples of 4; rotate its pixels")
+    if quarters and any(side % block for side, block in zip(planes.luma.shape, planes.blocks, strict=True)):
+        raise InputError("rotated by its metadata, with sides that cut chroma samples; rotate its pixels")
     return planes.turned(quarters) if quarters else planes
 
 

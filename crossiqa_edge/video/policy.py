@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from crossiqa_edge.errors import ConfigError
 
 MODES = ("every-frame", "live")
+_TICK = 0.001  # seconds: two moments no further apart are the same
 _EARLY = 0.01  # share of an interval by which a frame may come early: time stamps are rounded
 
 
@@ -65,11 +66,15 @@ class Chooser:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._met = 0
-        self._due = 0.0
+        self._due = float("-inf")
 
     def before_start(self, pts: float) -> bool:
         """Whether ``pts`` lies before the part that is to be scored."""
         return self._policy.start is not None and pts < self._policy.start
+
+    def lost_before_start(self, pts: float, seconds: float) -> bool:
+        """Whether a gap from ``pts`` on was over before the part that is to be scored."""
+        return self.before_start(pts + seconds - _TICK)
 
     def past_end(self, pts: float) -> bool:
         """Whether ``pts`` lies after the part that is to be scored."""
@@ -84,5 +89,7 @@ class Chooser:
             return True
         if pts < self._due - _EARLY / self._policy.fps:
             return False
-        self._due = max(self._due, pts - 0.5 / self._policy.fps) + 1 / self._policy.fps
+        interval = 1 / self._policy.fps
+        late = pts - self._due >= interval  # the first frame, or one after a pause: the intervals begin anew
+        self._due = (pts if late else self._due) + interval
         return True

@@ -84,12 +84,14 @@ class Track:
         scores: 0..100, finite.
         shots: number of the shot that each frame belongs to, never falling.
         period: seconds that one frame stands for.
+        lasts: seconds for which each frame was shown; None where all were for ``period``.
     """
 
     pts: Floats
     scores: Floats
     shots: npt.NDArray[np.int64]
     period: float
+    lasts: Floats | None = None
 
     def segment(self, first: int, stop: int) -> Segment:
         """The frames ``first`` to ``stop`` (exclusive) as one stretch."""
@@ -168,8 +170,9 @@ def harmonic_mean(scores: Floats) -> float:
 def worst_window(track: Track, seconds: float) -> Segment:
     """The stretch of ``seconds`` with the lowest mean; all of a clip that is no longer than that.
 
-    A window begins at a scored frame and ends within the clip. One with less than three quarters of the
-    frames of the fullest, at the edge of a gap or of black, is passed over: a few say little about a second.
+    A window begins at a scored frame and ends within the clip. One whose frames were shown for less than
+    three quarters of the time of the fullest, at the edge of a gap or of black, is passed over: a few say
+    little about a second. Time is counted, not frames, of which a still passage has few.
     """
     first = np.arange(len(track.pts))
     slack = track.period / 2  # time stamps are rounded; a frame on the window's end is the next window's
@@ -179,7 +182,10 @@ def worst_window(track: Track, seconds: float) -> Segment:
     sums = np.concatenate([[0.0], np.cumsum(track.scores)])
     means = (sums[stop] - sums[first]) / lengths
     beyond = track.pts + seconds > track.pts[-1] + track.period + slack
-    means[beyond | (4 * lengths < 3 * lengths.max())] = np.inf
+    lasts = np.full(len(first), track.period) if track.lasts is None else track.lasts
+    shown = np.concatenate([[0.0], np.cumsum(lasts)])
+    covered = np.minimum(shown[stop] - shown[first], seconds)
+    means[beyond | (4 * covered < 3 * covered.max())] = np.inf
     worst = int(means.argmin())  # the first, so all of it, where every window is beyond
     return track.segment(worst, int(stop[worst]))
 
@@ -194,13 +200,14 @@ def shots(track: Track) -> list[Segment]:
 def bad_segments(track: Track, below: float) -> list[Segment]:
     """The stretches over which the moving mean of half a second stays below ``below``, in order of time.
 
-    The mean does not look across cuts. A gap ends a stretch, and stretches shorter than a quarter of a
-    second are left out: they are flickers.
+    The mean does not look across cuts. A cut ends a stretch, and so does half a second without a scored
+    frame; stretches shorter than a quarter of a second are left out: they are flickers.
     """
     bad = np.flatnonzero(_moving_mean(track, _SMOOTH) < below)
     if not len(bad):
         return []
     apart = (np.diff(bad) > 1) | (np.diff(track.pts[bad]) > _SMOOTH + track.period)
+    apart |= np.diff(track.shots[bad]) > 0
     groups = np.split(bad, np.flatnonzero(apart) + 1)
     segments = [track.segment(int(group[0]), int(group[-1]) + 1) for group in groups]
     return [segment for segment in segments if segment.end - segment.start >= _SHORTEST]

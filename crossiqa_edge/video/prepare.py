@@ -90,8 +90,10 @@ class Preparer:
         views: Views | None = None
         if is_black(luma):
             flags = ("black",)
+            self._freeze = Freeze()  # the next frame repeats no picture, for this one shows none
         elif is_flat(luma):
             flags = ("flat",)
+            self._freeze = Freeze()
         else:
             box = self._bars.picture(frame, luma, cut=is_cut)
             views = self._sampled(frame if box is None else frame.cut(*box))

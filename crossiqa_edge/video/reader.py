@@ -82,11 +82,10 @@ class Reader:
             if self._chooser.past_end(pts):
                 self._part_read = SourceEnd(COMPLETE, f"all frames before {pts:.3f} s read")
                 return
-            if self._chooser.before_start(pts):
-                continue
             if isinstance(item, GapEvent):
-                self.ring.put(item)
-            else:
+                if not self._chooser.lost_before_start(pts, item.seconds):
+                    self.ring.put(item)
+            elif not self._chooser.before_start(pts):
                 self._offer(item)
 
     def _offer(self, frame: VideoFrame) -> None:

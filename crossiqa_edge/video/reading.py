@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from time import perf_counter
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from av.error import FFmpegError
 
 from crossiqa_edge.errors import InputError
+from crossiqa_edge.imaging.piped import Readable
 from crossiqa_edge.imaging.sampling import Frame
 from crossiqa_edge.imaging.yuv import Planes
 from crossiqa_edge.video.address import CAMERA, FILE, GSTREAMER, PIPE, STREAM, Address
@@ -23,7 +24,9 @@ _PATIENCE = 250  # damaged frames at the beginning, as after joining a broadcast
 # Seconds by which a seek goes further back where the one before landed too late, as in transport streams.
 _STEPS_BACK = (0.0, 5.0, 30.0, float("inf"))
 _BEFORE_ALL = -10.0
-_TS_PACKET = 188  # bytes; a transport stream that ends inside one was cut off
+# Bytes; a transport stream that ends inside one was cut off. As it is, with a time stamp (cameras and discs
+# write it so, as .mts and .m2ts), with parity.
+_TS_PACKETS = (188, 192, 204)
 # Containers whose header tells how long the video is; others' durations are guessed from the data there is.
 _INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
 
@@ -42,6 +45,24 @@ class Decoded:
     stamp: float | None
     duration: float | None
     decode_ms: float
+
+
+class Counted:
+    """A stream that tells how many bytes were read of it."""
+
+    def __init__(self, stream: Readable) -> None:
+        self._stream = stream
+        self.count = 0
+
+    def read(self, size: int, /) -> bytes:
+        data = self._stream.read(size)
+        self.count += len(data)
+        return data
+
+
+def _seekable(stream: Readable) -> bool:
+    seekable = getattr(stream, "seekable", None)
+    return seekable is not None and bool(seekable())
 
 
 class ReadingError(Exception):
@@ -70,6 +91,10 @@ class Reading:
         self._until = 0.0
         self._read_to = 0  # bytes into the file, at the end of the packets read so far
         self._suspects: set[int] = set()  # time stamps of packets that arrived damaged
+        self._counted: Counted | None = None  # where nobody knows the size before the end
+        if address.opened is not None and not _seekable(address.opened):
+            self._counted = Counted(address.opened)
+            address = replace(address, opened=self._counted)
         opened = open_container(
             address, hardware=hardware, timeout=timeout, threads=threads, low_delay=address.kind != FILE
         )
@@ -77,7 +102,9 @@ class Reading:
         try:
             self._stream = self._container.streams.video[0]
             self.indexed = self._container.format.name in _INDEXED
-            self.origin = self._seconds(self._stream.start_time)
+            # AVI numbers pictures as they are decoded; when they are shown FFmpeg makes up, out of order.
+            self._unstamped = self._container.format.name == "avi"
+            self.origin = None if self._unstamped else self._seconds(self._stream.start_time)
             first = self._begin(address)
             if start and self._container.duration and self.origin is not None:
                 first = self._sought(address, start, self.origin) or first
@@ -100,23 +127,26 @@ class Reading:
                 yield from self._never_decoded(frame.pts)
                 sound = sound and frame.pts not in self._suspects
                 self._suspects.discard(frame.pts)
-                stamp = self._seconds(frame.pts)
+                stamp = self._seconds(frame.dts if self._unstamped else frame.pts)
                 duration = self._seconds(frame.duration or None)
                 self._until = max(self._until, (stamp or 0.0) + (duration or 0.0))
             yield Decoded(picture_of(frame) if sound else None, stamp, duration, decode_ms)
         yield from self._never_decoded(None)
 
     def shortfall(self) -> str | None:
-        """After the last frame of a file: why it is taken to be cut off; None if it is whole."""
-        form = self._container.format.name if self._kind == FILE else ""
-        if form == "mpegts" and self._container.size % _TS_PACKET:
+        """After the last frame of a file or pipe: why it is taken to be cut off; None if it is whole."""
+        form = self._container.format.name if self._kind in (FILE, PIPE) else ""
+        size = self._container.size if self._counted is None else self._counted.count
+        if form == "mpegts" and all(size % packet for packet in _TS_PACKETS):
             return "ends inside a transport stream packet"
-        if form == "yuv4mpegpipe" and self._read_to < self._container.size:  # half a picture is no packet
+        if form == "yuv4mpegpipe" and self._read_to < size:  # half a picture is no packet
             return "ends inside a picture"
         announced = self._announced() if self.indexed else None
         if announced is None:
             return None
-        until = self._until - (self.origin or 0.0)
+        # Matroska counts from the file's beginning, the others from that of the video.
+        from_file = self._container.format.name.startswith("matroska")
+        until = self._until - (0.0 if from_file else self.origin or 0.0)
         frame = 1 / float(self._stream.average_rate or 25)
         if announced - until <= 2 * frame + 0.1:
             return None
@@ -158,7 +188,7 @@ class Reading:
         """
         decoding = self._decoding()
         head, first = self._head(decoding, address.name)
-        self._frames = chain(head[-1:] if joining or address.kind != FILE else head, decoding)
+        self._frames = chain(head[-1:] if joining or address.kind not in (FILE, PIPE) else head, decoding)
         return first
 
     def _never_decoded(self, before: int | None) -> Iterator[Decoded]:

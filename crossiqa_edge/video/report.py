@@ -47,6 +47,7 @@ class VideoReport:
         dropped_before: int64 (N,).
         timings_ms: float64 (N,) by stage.
         gaps: in order of time.
+        dropped_after: frames that were passed over after the last result.
     """
 
     path: str
@@ -63,6 +64,7 @@ class VideoReport:
     dropped_before: npt.NDArray[np.int64]
     timings_ms: Mapping[str, Floats]
     gaps: tuple[GapEvent, ...]
+    dropped_after: int = 0
 
     @property
     def frames(self) -> int:
@@ -88,13 +90,13 @@ class VideoReport:
             lost = sum(gap.seconds for gap in self.gaps)
             return f"{len(self.gaps)} gaps, {lost:.1f} s lost; the first: {self.gaps[0].reason}"
         if self.end.status == COMPLETE and not self.frames:  # an empty clip is refused when it is opened
-            return f"it ended{self._length} before the part that was to be scored began"
+            return f"no frame is in the part that was to be scored{self._length}"
         return None if self.pooled is not None else "no frame of it could be scored"
 
     @property
     def _length(self) -> str:
         seconds = self.source["duration"]
-        return "" if seconds is None else f" after {timecode(seconds)}"
+        return "" if seconds is None else f"; the clip lasts {timecode(seconds)}"
 
     @property
     def _last(self) -> float:
@@ -111,7 +113,21 @@ class VideoReport:
         if not self.scored.any():
             return None
         shot = np.cumsum(self.is_cut, dtype=np.int64)
-        return Track(self.pts[self.scored], self.score[self.scored], shot[self.scored], self.period)
+        return Track(
+            self.pts[self.scored],
+            self.score[self.scored],
+            shot[self.scored],
+            self.period,
+            self._lasts[self.scored],
+        )
+
+    @property
+    def _lasts(self) -> Floats:
+        """Float64 (N,), seconds until the next result, or until something was lost."""
+        until = np.append(self.pts[1:], self.pts[-1:] + self.period)
+        lost = np.sort(np.array([gap.start_pts for gap in self.gaps] + [np.inf]))
+        lasts: Floats = np.minimum(until, lost[np.searchsorted(lost, self.pts, side="right")]) - self.pts
+        return lasts
 
     @cached_property
     def pooled(self) -> Pooled | None:
@@ -148,19 +164,29 @@ class VideoReport:
         """The flags of the frame at ``place`` in the columns."""
         return [flag for bit, flag in enumerate(FLAGS) if self.flags[place] >> bit & 1]
 
+    @property
+    def dropped(self) -> int:
+        """Frames that were passed over for want of time, or left unscored by an early end."""
+        return int(self.dropped_before.sum()) + self.dropped_after
+
     def counts(self) -> dict[str, Any]:
         """What was seen, scored, flagged, dropped and lost."""
         return {
             "frames": self.frames,
             "scored": int(self.scored.sum()),
             "flagged": self.flag_counts(),
-            "dropped": int(self.dropped_before.sum()),
+            "dropped": self.dropped,
             "gaps": len(self.gaps),
             "gap_seconds": round(sum(gap.seconds for gap in self.gaps), 3),
         }
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document of docs/video.md."""
+        gaps = [gap.to_dict() for gap in self.gaps]
+        return {**self.summary(), "gaps": gaps, "frames": list(self._frames())}
+
+    def summary(self) -> dict[str, Any]:
+        """The document without its ``gaps`` and ``frames``, of which there may be any number."""
         pooled = self.pooled
         return {
             "path": self.path,
@@ -176,8 +202,6 @@ class VideoReport:
             "timings_ms": {stage: _spread(spent) for stage, spent in self.timings_ms.items()},
             "bad_segments": [segment.to_dict() for segment in self.bad_segments],
             "shots": [shot.to_dict() for shot in self.shots],
-            "gaps": [gap.to_dict() for gap in self.gaps],
-            "frames": list(self._frames()),
         }
 
     def _frames(self) -> Iterator[dict[str, Any]]:
@@ -241,8 +265,13 @@ class Recorder:
         backend: str,
         end: SourceEnd,
         pooling: Pooling | None = None,
+        dropped: int | None = None,
     ) -> VideoReport:
-        """What was kept so far, as one ``VideoReport``."""
+        """What was kept so far, as one ``VideoReport``.
+
+        Args:
+            dropped: frames passed over in all, as ``StreamEnd`` has it; None: none after the last result.
+        """
         return VideoReport(
             path=path,
             source=source,
@@ -258,4 +287,5 @@ class Recorder:
             dropped_before=np.array(self._dropped, np.int64),
             timings_ms={stage: np.array(spent, np.float64) for stage, spent in self._timings.items()},
             gaps=tuple(self.gaps),
+            dropped_after=0 if dropped is None else dropped - sum(self._dropped),
         )

@@ -77,7 +77,8 @@ class Rolling:
     @property
     def second_mean(self) -> float | None:
         """Mean score of the last second of the stream's own time."""
-        return sum(score for _, score in self._second) / len(self._second) if self._second else None
+        second = list(self._second)  # in one step: the panel asks from a thread of its own
+        return sum(score for _, score in second) / len(second) if second else None
 
     @property
     def fps(self) -> float | None:

@@ -30,7 +30,7 @@ def pictures(name, references=4, kinds=KINDS, original=True):
         for level in range(1, 6)
     )
     quality_set = QualitySet(name, samples, (0.0, 1.0))
-    return Pictures(quality_set, _original if original else None)
+    return Pictures(quality_set, "pixels", _original if original else None)
 
 
 def _original(item):

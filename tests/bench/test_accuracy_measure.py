@@ -67,7 +67,8 @@ def test_figures_are_worked_out_once_for_each_column_and_set(tmp_path):
         np.testing.assert_array_equal(found, brightness(judged.test))
     store(column(run=run), judged.training)
     store(column(run=run, digest="def"), judged.test)
-    assert calls == ["tid judged", "tid to learn from", "tid judged"]
+    store(column(run=run), replace(judged.test, pixels="other"))  # under the same names
+    assert calls == ["tid judged", "tid to learn from", "tid judged", "tid judged"]
 
 
 def test_another_opinion_is_another_set():

@@ -79,6 +79,21 @@ def test_authentic_pictures_are_those_that_every_recipe_holds_out(tmp_path):
         assert item.load()[0, 0, 0] == int(item.reference.removesuffix(".png"))
 
 
+def test_other_pixels_under_the_same_names_are_other_pictures(tmp_path):
+    folder = tmp_path / "livec"
+    folder.mkdir()
+    found = []
+    for colour in (0, 1):
+        for index in range(20):
+            Image.new("RGB", (40 + colour, 40), (index, colour, 0)).save(folder / f"{index}.png")
+        lines = ["file,mos", *(f"{index}.png,{index}" for index in range(20))]
+        (folder / "labels.csv").write_text("\n".join(lines))
+        found.append(accuracy_sets._authentic(folder, tmp_path / "cache").test)
+    first, second = found
+    assert first.digest == second.digest
+    assert first.pixels != second.pixels
+
+
 def test_recipes_agree_on_the_references_of_tid2013():
     named = {
         source.hold_out_references

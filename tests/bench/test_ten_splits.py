@@ -33,7 +33,7 @@ def root(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_median_over_splits_is_written_and_trainings_are_kept(root, capsys):
+def test_the_median_over_splits_is_written_and_trainings_are_kept(root, capsys, monkeypatch):
     out, work = root / "out", root / "work"
     out.mkdir()
     arguments = [
@@ -53,11 +53,16 @@ def test_the_median_over_splits_is_written_and_trainings_are_kept(root, capsys):
     assert (row["kind"], row["splits"], row["corpus"]) == (TUNED_SPLITS, 3, "authentic")
     low, high = row["quartiles"]
     assert -1 <= low <= row["srcc"] <= high <= 1
-    made = {path: path.stat().st_mtime_ns for path in work.glob("micro/*/model.safetensors")}
-    assert len(made) == 4
+    states = {path: path.stat().st_mtime_ns for path in work.glob("micro/*/checkpoint.safetensors")}
+    models = {path: path.read_bytes() for path in work.glob("micro/*/model.safetensors")}
+    assert len(states) == len(models) == 4
     assert ten_splits.main(arguments) == 0
-    assert made == {path: path.stat().st_mtime_ns for path in made}
+    assert states == {path: path.stat().st_mtime_ns for path in states}
+    assert models == {path: path.read_bytes() for path in models}
     assert [again["srcc"] for again in read(out / FIGURES)] == [row["srcc"]] * 2
+    monkeypatch.setattr(ten_splits, "_SPLIT", replace(ten_splits._SPLIT, learning_rate=2e-3))
+    assert ten_splits.main(arguments) == 2  # and what another recipe made is not taken for this one's
+    assert "belongs to another recipe" in capsys.readouterr().err
     assert (
         ten_splits.main(["--data", str(root / "no"), *arguments[2:3], str(root / "other"), *arguments[4:]])
         == 2

@@ -97,6 +97,15 @@ def test_wrong_use_is_named_and_leaves_nothing(crossiqa, photo, tmp_path, argume
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
+def test_a_picture_that_webp_cannot_hold_is_told(crossiqa, photo, tmp_path):
+    Image.new("RGB", (17_000, 32)).save(photo)
+    done = crossiqa("degrade", photo, "--type", "mean_shift", "--level", 2, "-o", "wide.webp")
+    assert (done.code, len(done.complaints)) == (2, 1)
+    assert "WebP cannot hold 17000 x 32 pixels" in done.err and "name a .png" in done.err
+    assert not (tmp_path / "wide.webp").exists()
+    assert crossiqa("degrade", photo, "--type", "mean_shift", "--level", 2, "-o", "wide.png").code == 0
+
+
 def test_a_bad_photo_is_one_line(crossiqa, photo, tmp_path):
     photo.write_bytes(b"no picture")
     done = crossiqa("degrade", photo, "--type", "jpeg", "--level", 1)

@@ -241,9 +241,35 @@ def test_what_was_held_out_is_measured_alone(crossiqa: Crossiqa, learnt: Path, p
 def test_a_set_that_was_learnt_from_is_named(crossiqa: Crossiqa, learnt: Path, pictures: Path) -> None:
     done = crossiqa("evaluate", learnt, "--data", spec(pictures), "--json", "--splits", 1)
     assert done.code == 0
-    assert "learnt from most of it; --held-out measures on the rest" in done.err
+    assert "learnt from 3 of these 5 references; --held-out measures on those that it held out" in done.err
+    some = crossiqa("evaluate", learnt, "--data", spec(pictures, ":3-5"), "--json", "--splits", 1)
+    assert "learnt from 1 of these 3 references" in some.err
     of_the_held_out = crossiqa("evaluate", learnt, "--data", spec(pictures, ":4-5"), "--json", "--splits", 1)
     assert (of_the_held_out.code, of_the_held_out.err) == (0, "")
+
+
+def test_held_out_is_a_part_of_the_references_that_were_chosen(
+    crossiqa: Crossiqa, learnt: Path, pictures: Path
+) -> None:
+    command = ("evaluate", learnt, "--held-out", "--json", "--splits", 1, "--data")
+    done = crossiqa(*command, spec(pictures, ":3-4"))
+    assert (done.code, done.err) == (0, "")
+    assert json.loads(done.out)["evaluations"][0]["overall"]["n"] == 5
+    refused = crossiqa(*command, spec(pictures, ":1-2"))
+    assert refused.code == 2 and "held none of these out" in refused.err
+
+
+@pytest.mark.parametrize(
+    "source", [{"data": "folder", "hold_out": 0.1}, {"data": "folder", "hold_out": 0.1, "of a later day": 1}]
+)
+def test_a_set_too_small_to_be_parted_is_measured(
+    crossiqa: Crossiqa, make_onnx: Callable[..., Path], tmp_path: Path, source: dict[str, object]
+) -> None:
+    recipe = {"tuned": {"seed": 0, "bsds_test_apart": False, "sources": [source]}}
+    model = make_onnx(recipe=recipe, training_data=("pictures, 90 references",))
+    small = make_set(tmp_path / "pictures", contents=2)
+    done = crossiqa("evaluate", model, "--data", spec(small), "--json", "--splits", 1)
+    assert (done.code, done.err) == (0, "")
 
 
 def test_nothing_is_held_out_of_another_set(crossiqa: Crossiqa, learnt: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from clip_files import write_clip
 from PIL import Image
 
+from crossiqa_edge.video.frames import SourceEnd
 from crossiqa_edge.video.pipeline import Stream
 
 Crossiqa = Callable[..., Any]
@@ -159,7 +161,29 @@ def test_a_clip_without_anything_to_judge(score: Crossiqa, tmp_path: Path) -> No
 def test_a_start_beyond_the_end_says_so(score: Crossiqa, clip: Path) -> None:
     done = score("--start", "1:00:00", clip)
     assert (done.code, len(done.complaints)) == (2, 1)
-    assert "before the part that was to be scored began" in done.err
+    assert done.err.endswith("no frame is in the part that was to be scored; the clip lasts 0:00:02.400\n")
+
+
+@pytest.mark.parametrize("part", [("--end", "0"), ("--start", "0.041", "--end", "0.079")])
+def test_a_part_between_frames_says_nothing_false(score: Crossiqa, clip: Path, part: tuple[str, ...]) -> None:
+    done = score(*part, clip)
+    assert (done.code, len(done.complaints)) == (2, 1)
+    assert "no frame is in the part" in done.err and "ended" not in done.err
+
+
+def test_frames_dropped_at_the_end_are_counted(
+    score: Crossiqa, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = Stream._finish
+
+    def dropping(self: Stream, end: SourceEnd | None) -> None:
+        finish(self, end)
+        assert self.end is not None
+        self.end = replace(self.end, read=67, dropped=7)
+
+    monkeypatch.setattr(Stream, "_finish", dropping)
+    counts = json.loads(score("--json", clip).out)["counts"]
+    assert (counts["frames"], counts["dropped"]) == (60, 7)
 
 
 @pytest.mark.parametrize("form", ["--json", "--jsonl"])

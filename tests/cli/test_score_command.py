@@ -14,10 +14,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from crossiqa_edge.cli.score import _exit_code
 from crossiqa_edge.imaging.testpattern import photo_like
+from crossiqa_edge.report import write
+from crossiqa_edge.report.result import Result
 from crossiqa_edge.runtime import select, speeds
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.scorer import Scorer
+from crossiqa_edge.score import Score
 
 Crossiqa = Callable[..., Any]
 Process = Callable[..., "subprocess.Popen[str]"]
@@ -126,6 +130,20 @@ def test_fail_under(score: Crossiqa, folder: Path, limit: int, code: int) -> Non
     assert done.code == code
     assert len(done.out.splitlines()) == 4
     assert (f"pictures score below {limit}" in done.err) == bool(code)
+
+
+@pytest.mark.parametrize(("value", "code"), [(39.996, 0), (40.004, 0), (39.994, 1)])
+def test_fail_under_judges_scores_as_they_are_shown(value: float, code: int) -> None:
+    assert _exit_code([Result("a.png", None, Score(value, None, (value,), "m", "b"))], 40.0) == code
+
+
+def test_the_report_has_thumbnails_of_what_max_pixels_let_in(
+    score: Crossiqa, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+    monkeypatch.setattr(write, "write_report", lambda *_, **more: seen.append(more["max_pixels"]))
+    assert score("--max-pixels", 123_456_789, "--report", tmp_path / "r.html", folder).code == 0
+    assert seen == [123_456_789]
 
 
 def test_timings_go_to_stderr_and_shares_sum_to_one(score: Crossiqa, folder: Path) -> None:

@@ -53,6 +53,7 @@ def test_pretrain_then_finetune(photos, tmp_path, capfd):
         (["--recipe", "nano-pretrain", "--set", "stepz=1"], "did you mean 'steps'"),
         (["--recipe", "nano-pretrain", "--set", "steps"], "NAME=VALUE"),
         (["--recipe", "nosuch"], "packaged ones are"),
+        (["--recipe", "nano-pretrain", "--device", "foo"], "none that PyTorch knows"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(photos, tmp_path, capfd, arguments, message):
@@ -60,6 +61,13 @@ def test_wrong_usage_is_one_line_and_exit_code_2(photos, tmp_path, capfd, argume
     error = capfd.readouterr().err
     assert message in error
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("option", ["--threads=0", "--seed=-1"])
+def test_numbers_have_bounds(photos, tmp_path, capfd, option):
+    command = ("pretrain", "--recipe", "nano-pretrain", "--photos", photos, "--out", tmp_path / "run")
+    assert run(*command, option) == 2
+    assert "is not in the range" in capfd.readouterr().err
 
 
 def test_recipes_are_listed(capfd):

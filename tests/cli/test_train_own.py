@@ -79,6 +79,9 @@ def test_a_reference_set_goes_into_the_card_and_nothing_else_changes(
         (["--data", "nosuch.csv"], "cannot be read"),
         (["--data", "{table}", "--scale", "1-5"], "WORST,BEST"),
         (["--data", "{table}", "--scale", "5,5"], "the same"),
+        (["--data", "{table}", "--scale", "1,inf"], "two finite numbers"),
+        (["--data", "{table}", "--scale", "nan,5"], "two finite numbers"),
+        (["--data", "{table}", "--name", "a\nb"], "cannot be kept with a model"),
         (["--data", "{table}", "--scale", "1,2"], "outside the scale"),
         (["--data", "{table}", "--set", "steps=1"], "--set belongs to the long training"),
         (["--data", "{table}", "--linear-probe"], "--linear-probe belongs"),
@@ -107,6 +110,13 @@ def test_a_shipped_model_stays_as_it_is(crossiqa: Crossiqa, table: Path, tmp_pat
     assert crossiqa("train", "reference", "nano", table.parent, "--name", "mine", "--out", copy).code == 0
     assert load(copy)[1].reference_set == "mine"
     assert shipped.read_bytes() == before
+
+
+def test_a_reference_sets_name_is_one_line(crossiqa: Crossiqa, weights: Path, table: Path) -> None:
+    before = weights.read_bytes()
+    done = crossiqa("train", "reference", weights, table.parent, "--name", "a\nb")
+    assert (done.code, len(done.complaints)) == (2, 1) and "cannot be kept with a model" in done.err
+    assert weights.read_bytes() == before
 
 
 def test_a_few_pictures_are_no_reference_set(crossiqa: Crossiqa, weights: Path, tmp_path: Path) -> None:

@@ -8,14 +8,16 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from clip_files import write_clip
 from rich.console import Console
+from rich.text import Text
 
-from crossiqa_edge.cli import watch
+from crossiqa_edge.cli import watch, watch_panel
 from crossiqa_edge.cli.watch_panel import Panel, curve
 from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.runtime import select
@@ -144,6 +146,21 @@ def test_what_was_lost_is_told_and_the_exit_code_says_so(
     assert json.loads(done.out.splitlines()[-1])["gaps"] == (trouble == "gap")
 
 
+def test_frames_dropped_at_the_end_are_counted(
+    watched: Crossiqa, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = Stream._finish
+
+    def dropping(self: Stream, end: SourceEnd | None) -> None:
+        finish(self, end)
+        assert self.end is not None
+        self.end = replace(self.end, read=42, dropped=7)
+
+    monkeypatch.setattr(Stream, "_finish", dropping)
+    end = json.loads(watched(clip).out.splitlines()[-1])
+    assert (end["frames"], end["dropped"]) == (35, 7)
+
+
 def test_ctrl_c_ends_an_endless_source_with_all_that_was_read(
     process: Process, tiny_onnx: Path, tmp_path: Path
 ) -> None:
@@ -186,6 +203,32 @@ def test_the_panel_shows_where_the_stream_stands(tiny_onnx: Path) -> None:
         assert figure in shown
     assert "testpattern:" in shown and "tiny-test@" in shown
     assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_the_panel_is_drawn_while_results_come(tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between any two of its steps the other thread may have its turn; here it has."""
+    rolling = Rolling()
+    results = (FrameScore(place, place / 4, 50.0, flags=(f"{place}",)) for place in range(100))
+
+    def add_one(text: object, *_: object, **__: object) -> Text:
+        rolling.add(next(results))
+        return Text(str(list(text)) if isinstance(text, Iterator) else str(text))
+
+    class Told(str):
+        """A flag whose spelling takes so long that results come meanwhile."""
+
+        def __format__(self, spec: str) -> str:
+            rolling.add(next(results))
+            return str(self)
+
+    source = open_source("testpattern:96x64@25")
+    with Scorer.load(tiny_onnx) as scorer:
+        panel = Panel(source.facts, rolling, scorer)
+        rolling.add(FrameScore(0, 0.0, 50.0, flags=(Told("letterboxed"),)))
+        rolling.add(next(results))
+        monkeypatch.setattr(watch_panel, "curve", add_one)
+        assert "letterboxed 1" in drawn(panel)
+    source.close()
 
 
 def drawn(panel: Panel) -> str:

@@ -77,3 +77,12 @@ def test_palette_is_small_and_better_than_median_cut(picture: Frame, colours: in
     assert len(np.unique(reduced.reshape(-1, 3), axis=0)) <= colours
     rival = Image.fromarray(picture).quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     assert psnr(picture, reduced) > psnr(picture, np.array(rival.convert("RGB"))) + 1
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1)])
+def test_a_single_row_or_column_has_edges_along_it_alone(shape: tuple[int, int]) -> None:
+    flat = np.full((*shape, 3), 90, np.uint8)
+    assert np.array_equal(colour.colour_shift(flat, 12, generator()), flat)
+    noise = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
+    changed = (colour.colour_shift(noise, 12, generator()) != noise).any()
+    assert changed == (max(shape) > 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Iterator
 from dataclasses import replace
@@ -129,6 +130,31 @@ def test_population_degrades_when_loaded_and_repeats_itself(photos: Path) -> Non
     assert not np.array_equal(other.load(), first.load())
     own_noise = second.load().astype(int) - 150
     assert not np.array_equal(own_noise.ravel()[:500], noise.ravel()[:500])
+
+
+def test_folders_and_what_macos_adds_are_no_photographs(photos: Path) -> None:
+    (photos / "x.png").mkdir()
+    picture(photos / "x.png" / "inner.png")
+    (photos / "._b.png").write_bytes(b"a resource fork")
+    names = [path.relative_to(photos).as_posix() for path in photographs(photos)]
+    assert names == ["b.png", "sub/a.JPG", "x.png/inner.png"]
+
+
+def test_a_tilde_is_the_home_folder(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(photos))
+    monkeypatch.setenv("USERPROFILE", str(photos))
+    assert photographs("~") == photographs(photos)
+    home, named = (population(root, types=["jpeg"]).samples for root in ("~", photos))
+    assert [sample.key for sample in home] == [sample.key for sample in named]
+
+
+def test_a_photographs_name_need_not_be_utf8(tmp_path: Path) -> None:
+    try:
+        picture(tmp_path / os.fsdecode(b"caf\xe9.png"), 100, (40, 36))
+    except (OSError, UnicodeError):
+        return  # a system that has no such names
+    opened = population(tmp_path, types=["white_noise"], levels=[5])
+    assert opened.samples[0].load().shape == (36, 40, 3)
 
 
 def test_population_of_nothing(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -69,6 +70,11 @@ def test_ten_splits_differ_and_share_none_with_the_next_seed() -> None:
     whole = make_set([f"r{index}" for index in range(60)], per_reference=1)
     tests = [frozenset(references(test)) for seed in (0, 1) for _, test in ten_splits(whole, seed=seed)]
     assert len(tests) == len(set(tests)) == 20
+
+
+def test_a_reference_need_not_be_utf8() -> None:
+    whole = make_set([os.fsdecode(b"caf\xe9"), *"abcdefghi"])
+    assert sum(map(len, split_by_reference(whole))) == 30
 
 
 @pytest.mark.parametrize("fractions", [(0.8, 0.3), (1.0, 0.0), (), (0.5,)])

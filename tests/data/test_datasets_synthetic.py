@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from release_trees import csiq_tree, kadid10k_tree, live_tables, live_tree, picture, tag_of, tid2013_tree
 
+from crossiqa_edge.data.datasets.base import QualitySet
 from crossiqa_edge.data.datasets.csiq import csiq
 from crossiqa_edge.data.datasets.kadid10k import kadid10k
 from crossiqa_edge.data.datasets.live import live
 from crossiqa_edge.data.datasets.tid2013 import TYPES, tid2013
 from crossiqa_edge.data.degradations import every
 from crossiqa_edge.errors import DatasetError, InputError
+from crossiqa_edge.training.evaluation import Part
 
 
 def test_tid2013_whatever_the_case_of_its_names(tmp_path: Path) -> None:
@@ -97,6 +99,7 @@ def test_a_damaged_picture_is_reported_when_it_is_loaded(tmp_path: Path) -> None
         ("I01_10_05.png,I01.png,nan,0", r"dmos\.csv:4: 'nan' is not a number"),
         ("I01_10_05.png,I01.png", r"dmos\.csv:4: the row is shorter"),
         ("I01_26_05.png,I01.png,3,0", r"dmos\.csv:4: I01_26_05\.png is no file name of KADID-10k"),
+        ("I01_10_06.png,I01.png,3,0", r"dmos\.csv:4: I01_10_06\.png is no file name of KADID-10k"),
         ("I01_10_05.png,I01.png,3,0", r"I01_10_05\.png is listed twice"),
     ],
 )
@@ -127,3 +130,29 @@ def test_csiq_without_one_types_folder(tmp_path: Path) -> None:
 def test_samples_travel_to_worker_processes(tmp_path: Path) -> None:
     sample = tid2013(tid2013_tree(tmp_path)).samples[0]
     assert tag_of(pickle.loads(pickle.dumps(sample))) == 11
+
+
+def kadid10k_series(root: Path, number: int) -> QualitySet:
+    """One reference under one type; the published opinion falls with the published degradation's severity."""
+    kind = next(kind for kind in every("kadid10k") if kind.number == number)
+    rows = []
+    for severity, published in enumerate(kind.published_levels, 1):
+        picture(root / "images" / f"I01_{number:02d}_0{published}.png")
+        rows.append(f"I01_{number:02d}_0{published}.png,I01.png,{5 - severity / 2},0.1")
+    (root / "dmos.csv").write_text("\n".join(["dist_img,ref_img,dmos,var", *sorted(rows)]))
+    return kadid10k(root)
+
+
+@pytest.mark.parametrize("number", [10, 18, 25])
+def test_who_knows_every_opinion_of_kadid10k_has_every_level_in_order(tmp_path: Path, number: int) -> None:
+    """18 and 25, mean shift and contrast change, are published in another order than that of severity."""
+    opened = kadid10k_series(tmp_path, number)
+    order = Part(opened.samples, opened.scores).order
+    assert (order.series, order.series_right, order.pairs_right, order.pairs) == (1, 1, 10, 10)
+    mildest = max(opened.samples, key=lambda sample: sample.score)
+    assert mildest.level == 1
+
+
+def test_tid2013s_own_levels_are_severity() -> None:
+    """So its loader takes them as they are."""
+    assert {kind.published_levels for kind in every("tid2013")} == {(1, 2, 3, 4, 5)}

@@ -66,3 +66,12 @@ def test_patches_come_from_at_most_eight_pixels_away() -> None:
     change = moved.astype(int) - ramp
     assert change.any()
     assert np.abs(change[..., 1]).max() <= 9 and np.abs(change[..., 0]).max() <= 5
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1)])
+def test_a_single_row_or_column_is_its_own_border(shape: tuple[int, int]) -> None:
+    picture = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
+    planes, nowhere = to_planes(picture), np.zeros((2, *shape), np.float32)
+    assert np.array_equal(spatial.warp(planes, nowhere), planes)
+    assert (spatial.warp(planes, nowhere + 1000) == planes[:, -1:, -1:]).all()
+    assert spatial.jitter(picture, 1, generator()).shape == picture.shape

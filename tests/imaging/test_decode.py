@@ -101,6 +101,32 @@ def test_transparent_colour_key_of_a_png_is_white() -> None:
     assert decode(encoded(image, "PNG", transparency=(9, 9, 9))).tolist() == [[[255] * 3, [200, 0, 0]]]
 
 
+def test_transparent_grey_of_16_bits_is_white() -> None:
+    """Exactly that grey, not those that become the same with 8 bits."""
+    data = png_of_16_bits(0, [[1000], [60000], [1001]], key=[1000])
+    assert decode(data)[0, :, 0].tolist() == [255, 233, 4]
+
+
+def test_transparent_colour_of_16_bits_is_white() -> None:
+    data = png_of_16_bits(2, [[0x1234, 0x5678, 0x9ABC], [300, 400, 500]], key=[0x1234, 0x5678, 0x9ABC])
+    with Image.open(io.BytesIO(data)) as opened:
+        for _ in range(2):  # and the picture that was handed over stays what it was
+            assert decode(opened).tolist() == [[[255, 255, 255], [1, 1, 1]]]
+        assert opened.info["transparency"] == (0x1234, 0x5678, 0x9ABC)
+
+
+def png_of_16_bits(colour: int, row: list[list[int]], key: list[int]) -> bytes:
+    """One row of pixels, and which of them PNG's tRNS makes transparent; Pillow cannot write it."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", len(row), 1, 16, colour, 0, 0, 0)
+    pixels = zlib.compress(b"\0" + np.array(row, ">u2").tobytes())
+    parts = ((b"IHDR", header), (b"tRNS", np.array(key, ">u2").tobytes()), (b"IDAT", pixels), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, data) for kind, data in parts)
+
+
 def test_grey_palette_and_one_bit_become_rgb() -> None:
     grey = decode(encoded(PICTURE.convert("L"), "PNG"))
     np.testing.assert_array_equal(grey, np.asarray(PICTURE.convert("L"))[..., None].repeat(3, 2))

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from crossiqa_edge.card import CARD_KEY, ModelCard
-from crossiqa_edge.errors import ArtefactError
-from crossiqa_edge.model.checkpoint import load, save_model
+from crossiqa_edge.errors import ArtefactError, ConfigError
+from crossiqa_edge.model.checkpoint import check_name, load, save_model
 from crossiqa_edge.model.quality import QualityModel
 
 
@@ -23,6 +25,25 @@ def test_round_trip_gives_the_same_scores(saved):
     views = torch.randint(0, 256, (1, 224, 224, 3), dtype=torch.uint8)
     with torch.no_grad():
         assert torch.equal(model(views), again(views))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"name": "a\nb"}, {"name": "a\u202eb"}, {"calibration": (float("nan"), 0.0)}]
+)
+def test_a_card_that_could_not_be_loaded_is_not_written(saved, tmp_path, wrong):
+    model, card, _ = saved
+    with pytest.raises(
+        ArtefactError, match=rf"new\.safetensors: the model card has a bad '{next(iter(wrong))}'"
+    ):
+        save_model(model, replace(card, **wrong), tmp_path / "new.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+def test_a_name_is_tried_before_the_work():
+    check_name("my model, ünï 日本")
+    for name in ("a\nb", "a\u202eb", "caf\udce9", "n" * 10_000):
+        with pytest.raises(ConfigError, match="cannot be kept with a model"):
+            check_name(name)
 
 
 def test_changed_parameters_are_noticed(saved):

@@ -35,6 +35,14 @@ def scores_in_order(page: Page) -> list[float]:
     return [float(found["data-score"] or "") for found in page.find("li")]
 
 
+def test_pictures_beyond_the_usual_limit_have_their_thumbnails(
+    results: list[Result],
+) -> None:
+    """A limit that lets in more than usual, here less, is that of thumbnails too."""
+    assert len(Page(report_page(results, [], {}, max_pixels=401 * 300)).find("img")) == 2
+    assert len(Page(report_page(results, [], {}, max_pixels=402 * 300)).find("img")) == 3
+
+
 def test_nothing_is_fetched_and_the_policy_allows_just_this_page(results: list[Result]) -> None:
     source = report_page(results, [], {"Model": "m"})
     page = Page(source)

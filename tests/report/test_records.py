@@ -13,7 +13,7 @@ from crossiqa_edge.report.records import CSV_COLUMNS, CsvWriter, JsonLinesWriter
 from crossiqa_edge.report.result import ClipResult, Result
 from crossiqa_edge.score import Score
 from crossiqa_edge.video.frames import COMPLETE, TRUNCATED, SourceEnd
-from crossiqa_edge.video.report import Recorder
+from crossiqa_edge.video.report import Recorder, VideoReport
 from crossiqa_edge.video.results import FrameScore, GapEvent
 
 NAMES = ["plain.png", 'comma, "quote".png', "naïve/写真.jpg", "\\udcff.png"]
@@ -113,6 +113,13 @@ def test_json_lines_are_there_frame_by_frame_and_end_with_what_they_come_to() ->
     assert (end["event"], end["pooled"]["mean"], end["counts"]["gaps"]) == ("end", 61.0, 1)
     assert not {"frames", "gaps"} & set(end)
     assert json.loads(stream.getvalue().splitlines()[0]) == RESULTS[0].to_dict()
+
+
+def test_json_lines_hold_no_list_of_all_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(VideoReport, "_frames", None)
+    stream = io.StringIO()
+    JsonLinesWriter(stream).write(clip())
+    assert json.loads(stream.getvalue())["counts"]["frames"] == 2
 
 
 def test_csv_has_a_row_a_frame_and_one_for_what_went_wrong() -> None:

@@ -158,7 +158,7 @@ def test_failed_and_empty_clips_have_their_section() -> None:
     text = Page(report_page([], [failed, clip(frames([None] * 5)), clip([])], {})).text()
     assert "Could not be scored: not a video; give another" in text
     assert "no frame of it could be scored" in text
-    assert "before the part that was to be scored began" in text
+    assert "no frame is in the part that was to be scored; the clip lasts 0:00:04.000" in text
 
 
 def test_hostile_names_stay_text() -> None:

@@ -6,6 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+from crossiqa_edge.errors import BackendError
+from crossiqa_edge.runtime import openvino as backend
 from crossiqa_edge.runtime import ort
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.openvino import _settings, open_backend
@@ -108,3 +110,15 @@ def scores_of(model):
     views = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), np.uint8)
     exact = {"INFERENCE_PRECISION_HINT": "f32"}
     return openvino.compile_model(model, "CPU", exact)([views])[0]
+
+
+@pytest.mark.parametrize(
+    ("cause", "told"), [(KeyboardInterrupt(), KeyboardInterrupt), (OSError("no library"), BackendError)]
+)
+def test_ctrl_c_while_openvino_is_imported_is_no_broken_installation(tiny_onnx, monkeypatch, cause, told):
+    def interrupted():
+        raise ImportError("initialization failed") from cause
+
+    monkeypatch.setattr(backend, "shared_core", interrupted)
+    with pytest.raises(told):
+        open_backend(Artefact.open(tiny_onnx))

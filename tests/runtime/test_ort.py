@@ -1,5 +1,6 @@
 """What is onnxruntime's alone, its GPU providers too; what it shares is in ``test_cpu_backends``."""
 
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -259,3 +260,29 @@ def test_obstacles_of_gpu_providers(tiny_onnx, monkeypatch):
     monkeypatch.setattr(ort, "nvidia_gpu_seen", lambda: True)
     monkeypatch.setattr(ort, "_available", lambda: [ort.CPU.title])
     assert "pip install onnxruntime-gpu" in ort_cuda.obstacle(artefact)
+
+
+class Interrupted:
+    """Finds onnxruntime as Ctrl-C leaves it: its compiled module makes an ImportError of that."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name == "onnxruntime":
+            raise ImportError("initialization failed") from KeyboardInterrupt()
+
+
+def test_ctrl_c_while_onnxruntime_is_imported_is_no_broken_installation(tiny_onnx, monkeypatch):
+    monkeypatch.delitem(sys.modules, "onnxruntime")
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+    artefact = Artefact.open(tiny_onnx)
+    with pytest.raises(KeyboardInterrupt):
+        open_backend(artefact, threads=1)
+    with pytest.raises(KeyboardInterrupt):
+        ort._available()
+
+
+def test_a_broken_installation_is_told(tiny_onnx, monkeypatch):
+    artefact = Artefact.open(tiny_onnx)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(BackendError, match=r"does not start .*install it anew"):
+        open_backend(artefact, threads=1)
+    assert ort._available() == []

@@ -1,6 +1,8 @@
 """Bodies that come slowly or not at all, told to the reader chunk by chunk as a server would."""
 
 import asyncio
+import tempfile
+import tracemalloc
 
 import pytest
 
@@ -75,3 +77,21 @@ def test_a_refused_body_that_never_ends_is_left(monkeypatch):
     monkeypatch.setattr(upload_module, "_LINGER", 0.01)
     with pytest.raises(LimitError):
         read(chunk(b"12345678901"))
+
+
+def test_a_form_takes_three_times_its_body_and_no_file(monkeypatch):
+    def refused(*_):
+        raise AssertionError("a body was spooled to disk")
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", refused)
+    head = b'--x\r\nContent-Disposition: form-data; name="f"; filename="a.png"\r\n\r\n'
+    body = head + bytes(8 << 20) + b"\r\n--x--\r\n"
+    form = (b"content-type", b"multipart/form-data; boundary=x")
+    tracemalloc.start()
+    try:
+        upload = read(chunk(body, more=False), headers=[form], max_bytes=16 << 20)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (upload.name, len(upload.data)) == ("a.png", 8 << 20)
+    assert peak < 3.3 * len(body)

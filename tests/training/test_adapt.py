@@ -12,7 +12,7 @@ import torch
 from own_pictures import make_pictures, write_table, write_weights
 from PIL import Image
 
-from crossiqa_edge.errors import DatasetError
+from crossiqa_edge.errors import ConfigError, DatasetError
 from crossiqa_edge.imaging.decode import decode
 from crossiqa_edge.imaging.sampling import sample
 from crossiqa_edge.model.checkpoint import load
@@ -155,6 +155,15 @@ def test_few_opinions_keep_the_start_and_many_replace_it() -> None:
     assert abs(srcc(out_of_fold(features, chance, start)[:, 0], chance.scores)) < 0.2
 
 
+def test_a_name_that_no_card_can_hold_is_refused_before_the_work(
+    table: Path, adapted: Adapted, tmp_path: Path
+) -> None:
+    for name in ("a\nb", "a\u202eb", "n" * 10_000):
+        with pytest.raises(ConfigError, match="cannot be kept with a model"):
+            adapt(table, adapted.path.parents[1] / "micro.safetensors", tmp_path / "out", name=name)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
@@ -163,6 +172,9 @@ def test_few_opinions_keep_the_start_and_many_replace_it() -> None:
             "29 pictures can be used, 30 are the least",
         ),
         ([(f"{index}.png", 1 + index / 20, index % 5) for index in range(60)], "5 different contents"),
+        ([*((f"{index}.png", 3) for index in range(60)), ("gone.png", 2)], "the 60 pictures .* no order"),
+        ([*((f"{index}.png", 3) for index in range(60)), ("broken.png", 2)], "the 60 pictures .* no order"),
+        ([(f"{i}.png", opinion) for i in range(40) for opinion in (2, 4)], "the 40 pictures .* no order"),
     ],
 )
 def test_too_little_is_refused(
@@ -171,5 +183,5 @@ def test_too_little_is_refused(
     header = "file,mos,reference" if len(rows[0]) == 3 else "file,mos"
     few = write_table(table.parent / "few.csv", rows, header)
     with pytest.raises(DatasetError, match=message):
-        adapt(few, adapted.path.parents[1] / "micro.safetensors", tmp_path / "out")
+        adapt(few, adapted.path.parents[1] / "micro.safetensors", tmp_path / "out", cache=adapted.path.parent)
     assert not (tmp_path / "out").exists()

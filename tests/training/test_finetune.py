@@ -312,15 +312,38 @@ def test_a_linear_probe_and_none_do_not_go_on_from_each_other(begun):
         begun()(linear_probe=True)
 
 
-@pytest.mark.parametrize("change", ["a picture less", "another opinion"])
+@pytest.mark.parametrize("change", ["a picture less", "another opinion", "other pixels"])
 def test_other_training_data_is_refused(begun, labelled, tmp_path, change):
     changed = shutil.copytree(labelled, tmp_path / "labelled")
     header, *rows = (changed / "labels.csv").read_text().splitlines()
-    less = change == "a picture less"
-    rows = rows[:-1] if less else [row.replace(",50.0", ",51.0") for row in rows]
+    if change == "a picture less":
+        rows = rows[:-1]
+    elif change == "another opinion":
+        rows = [row.replace(",50.0", ",51.0") for row in rows]
+    else:
+        for path in changed.glob("*.png"):
+            Image.fromarray(photo_like(77, 150, 160)).save(path)
     (changed / "labels.csv").write_text("\n".join([header, *rows]) + "\n")
     with pytest.raises(ConfigError, match=r"begun with training data of source 1 \(folder\) \w+ \(now"):
         begun()(roots={"folder": changed})
+
+
+@pytest.mark.parametrize("source", [Source("folder", hold_out=0.0), Source("tid-population", hold_out=0.25)])
+def test_nothing_to_calibrate_on_is_told_before_the_training(
+    recipe, labelled, photos, tmp_path, alone, recorded, source
+):
+    roots = {"folder": labelled, "tid-population": photos}
+    with pytest.raises(ConfigError, match="nothing is held out to calibrate on"):
+        finetune(recipe(sources=(source,)), None, roots, tmp_path / "a", alone, workers=0, observer=recorded)
+    assert not recorded
+
+
+def test_the_home_folder_may_be_written_short(recipe, photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(photos.parent))
+    mix = open_mix(
+        recipe(sources=(Source("population", hold_out=0.5),)), {"population": f"~/{photos.name}"}, tmp_path
+    )
+    assert len(mix.draws) == 1
 
 
 def test_what_the_process_did_before_does_not_matter(recipe, photos, other_weights, tmp_path, alone):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from own_pictures import make_pictures, write_table
 
-from crossiqa_edge.errors import DatasetError
+from crossiqa_edge.errors import ConfigError, DatasetError
 from crossiqa_edge.training.own_table import read_own_table
 
 
@@ -108,6 +108,52 @@ def test_every_row_of_a_picture_tells_its_references(folder: Path) -> None:
     assert [sample.reference for sample in owned.quality_set.samples] == ["a", "a", "a", "3.png"]
 
 
+def test_the_scale_holds_every_single_opinion(folder: Path) -> None:
+    """Means on 1 to 5 of opinions on 0 to 10 were taken as on 1 to 5."""
+    rows = [("0.png", 0), ("0.png", 6), ("1.png", 10), ("1.png", 0), ("2.png", 2)]
+    owned = read_own_table(write_table(folder / "t.csv", rows))
+    assert owned.quality_set.native_range == (0, 10)
+    assert owned.quality_set.scores == pytest.approx([0.3, 0.5, 0.2])
+    with pytest.raises(DatasetError, match=r"t\.csv:4: score 10 is outside the scale 0\.\.9"):
+        read_own_table(folder / "t.csv", (0.0, 9.0))
+
+
+def test_several_opinions_at_the_end_of_the_scale_are_within_it(folder: Path) -> None:
+    """The mean of three times 0.1 is more than 0.1 to a computer."""
+    rows = [("0.png", 0.1)] * 3 + [("1.png", 0)]
+    assert list(read_own_table(write_table(folder / "t.csv", rows), (0.0, 0.1)).quality_set.scores) == [1, 0]
+
+
+def test_a_scale_has_two_ends_that_differ(folder: Path) -> None:
+    table = write_table(folder / "t.csv", ROWS)
+    for scale in ((1.0, float("inf")), (float("nan"), 5.0), (3.0, 3.0)):
+        with pytest.raises(ConfigError, match="is no range"):
+            read_own_table(table, scale)
+
+
+def test_a_file_that_may_not_be_read_is_left_to_the_decoder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(folder / "0.png", folder / "copy.png")
+
+    def refused(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    owned = read_own_table(write_table(folder / "t.csv", [*ROWS, ("copy.png", 2.0)]))
+    assert len(owned.quality_set) == 5 and not owned.missing
+
+
+def test_a_name_that_no_file_can_have_is_missing(folder: Path) -> None:
+    name = "n" * 300 + ".png"
+    assert list(read_own_table(write_table(folder / "t.csv", [*ROWS, (name, 3.0)])).missing) == [name]
+
+
+def test_the_sets_name_can_be_printed(folder: Path) -> None:
+    owned = read_own_table(write_table(folder / "my\u202fratings\n.csv", ROWS))
+    assert owned.quality_set.name == "my_ratings_"
+
+
 def test_absent_pictures_are_told_and_passed_over(folder: Path) -> None:
     owned = read_own_table(write_table(folder / "t.csv", [*ROWS, ("gone.png", 3.0)]))
     assert len(owned.quality_set) == 4
@@ -124,6 +170,10 @@ def test_absent_pictures_are_told_and_passed_over(folder: Path) -> None:
         ([("", 3), ("1.png", 2)], "file,mos", "no picture is named"),
         ([("0.png",)], "file,mos", "not a number|shorter"),
         ([], "file,mos", "not a single picture"),
+        ([("0.png", 1, 63), ("1.png", 2, 68)], "file,mos", "t.csv:2: the row is longer than the header"),
+        ([("0.png", 1, '"x'), ("1.png", 2, "x")], "file,mos,note", "t.csv:2: a quote is not closed"),
+        ([(1, "0.png", 1.5), (1, "1.png", 2)], "mos,file,MOS", "two columns of one name, 'mos' and 'MOS'"),
+        ([("0.png", "4_0"), ("1.png", 2)], "file,mos", "t.csv:2: '4_0' is not a number"),
     ],
 )
 def test_what_cannot_be_learnt_from_is_refused(

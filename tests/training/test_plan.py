@@ -1,6 +1,7 @@
 """Plans: one command from random weights to a model, stage by stage, each made once."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -202,3 +203,23 @@ def test_a_restart_removes_nothing_by_a_plan_it_cannot_read(plan_file, roots, tm
     (tmp_path / "run" / "plan.json").write_text(kept)
     with pytest.raises(ConfigError, match=told):
         run_plan(load_plan(plan_file()), roots, tmp_path / "run", alone, workers=0, restart=True)
+
+
+def test_a_name_that_no_card_can_hold_is_told_before_any_work(plan_file, roots, tmp_path, alone):
+    with pytest.raises(ConfigError, match="name"):
+        run_plan(load_plan(plan_file()), roots, tmp_path / "run", alone, name="a\nb", workers=0)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_keeps_to_its_data(plan_file, roots, tmp_path, alone):
+    plan, out = load_plan(plan_file())[:2], tmp_path / "run"
+    made = run_plan(plan, roots, out, alone, workers=0).read_bytes()
+    moved = shutil.copytree(roots["population"], tmp_path / "elsewhere")
+    run_plan(plan, {**roots, "population": moved}, out, alone, workers=0)  # where it lies is no matter
+    (out / "first" / "model.safetensors").unlink()  # as if it was interrupted between the two stages
+    Image.fromarray(photo_like(99, 64, 64)).save(moved / "one-more.png")
+    with pytest.raises(ConfigError, match=r"other data \(population\)"):
+        run_plan(plan, {**roots, "population": moved}, out, alone, workers=0)
+    path = run_plan(plan, {**roots, "population": moved}, out, alone, workers=0, restart=True)
+    assert path.read_bytes() != made
+    run_plan(plan, {**roots, "population": moved}, out, alone, workers=0)

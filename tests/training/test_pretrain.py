@@ -94,6 +94,12 @@ def test_a_state_that_does_not_tell_what_it_was_begun_with_is_refused(micro, pho
         run(micro(), photos, tmp_path, alone)
 
 
+def test_a_file_that_is_no_state_is_refused(micro, photos, tmp_path, alone):
+    (tmp_path / CHECKPOINT).write_bytes(save({"weight": torch.zeros(3)}))
+    with pytest.raises(ConfigError, match=r"is no state of a run.*--restart"):
+        run(micro(), photos, tmp_path, alone)
+
+
 def test_a_folder_without_pictures_is_refused(micro, tmp_path, alone):
     with pytest.raises(DatasetError):
         run(micro(), tmp_path, tmp_path / "run", alone)

@@ -61,6 +61,40 @@ def test_sources_are_checked(recipe_file):
         load_recipe(FinetuneRecipe, recipe_file("[[sources]]\ndata = 'a'\nshare = 2"))
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("doubles = ['a.png', 'b.png']", "groups of names"),
+        ("doubles = [3]", "groups of names"),
+        ("doubles = 'x'", "groups of names"),
+        ("doubles = 5", "groups of names"),
+        ("hold_out_references = 'x'", "hold_out_references are names"),
+        ("hold_out = 'x'", "hold_out is a number"),
+        ("weight = -1", "weight is a number"),
+        ("weight = nan", "weight is a number"),
+        ("weight = 0", "with a weight is needed"),
+    ],
+)
+def test_values_of_a_source_are_checked(recipe_file, text, message):
+    with pytest.raises(ConfigError, match=message):
+        load_recipe(FinetuneRecipe, recipe_file(f"[[sources]]\ndata = 'folder'\n{text}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sources = 5", "sources are tables"),
+        ("sources = [5]", "sources are tables"),
+        ("variants = 0\n[[sources]]\ndata = 'a'", "variants must be positive"),
+        ("seed = -1\n[[sources]]\ndata = 'a'", "seed must not be negative"),
+        ("ema_decay = 2.0\n[[sources]]\ndata = 'a'", "ema_decay is from 0"),
+    ],
+)
+def test_values_without_sense_are_named(recipe_file, text, message):
+    with pytest.raises(ConfigError, match=message):
+        load_recipe(FinetuneRecipe, recipe_file(text))
+
+
 def test_an_unknown_recipe_lists_the_packaged_ones():
     with pytest.raises(ConfigError, match="nano-pretrain"):
         load_recipe(PretrainRecipe, "no-such-recipe")

@@ -1,15 +1,33 @@
 """Files that are cut off, damaged or gone: scored as far as they go, and the end says what happened."""
 
+import io
 import threading
 
+import av
 import numpy as np
 import pytest
 from video_clips import FPS, BrightnessBackend, encode, moving, scorer_with
 
 from crossiqa_edge.errors import BackendError, InputError
 from crossiqa_edge.video import reading
+from crossiqa_edge.video.address import piped
 from crossiqa_edge.video.pipeline import stream
 from crossiqa_edge.video.results import FrameScore, GapEvent
+from crossiqa_edge.video.source import open_source
+
+
+class FrontToBack:
+    """What a pipe lets one do with the content of a file."""
+
+    def __init__(self, path):
+        self._content = io.BytesIO(path.read_bytes())
+
+    def read(self, size):
+        return self._content.read(size)
+
+
+def through_a_pipe(path):
+    return open_source(piped(FrontToBack(path), "-"))
 
 
 def scored(path):
@@ -48,6 +66,50 @@ def test_raw_pictures_that_end_within_one_are_truncated(tmp_path):
     path.write_bytes(path.read_bytes()[:-1000])
     frames, _, end = scored(path)
     assert (len(frames), end.status, end.reason) == (19, "truncated", "ends inside a picture")
+
+
+@pytest.mark.parametrize("slices", ["1", "4"])
+@pytest.mark.parametrize("at", [0.02, 0.3, 0.5, 0.6])
+def test_damage_in_a_pipe_is_that_of_the_file(tmp_path, at, slices):
+    """Of several slices a picture too, which FFmpeg would decode in parallel and then not tell of damage."""
+    path = damaged(encode(tmp_path / "clip.ts", moving(60), options={"slices": slices}), at)
+    frames, gaps, end = scored(path)
+    assert gaps and end.status == "damaged"
+    assert (gaps[0].after_index is None) == (at == 0.02)  # damage at the very beginning is told too
+    piped_frames, *rest = scored(through_a_pipe(path))
+    assert rest == [gaps, end]
+    # What a decoder makes of a picture that builds on a damaged one depends on its threads.
+    assert [frame.index for frame in piped_frames] == [frame.index for frame in frames]
+    assert piped_frames[0].score == frames[0].score
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".ts", "libx264"), (".y4m", "rawvideo")])
+def test_a_pipe_that_breaks_off_is_truncated_as_the_file_is(tmp_path, suffix, codec):
+    form = "yuv4mpegpipe" if suffix == ".y4m" else None
+    path = encode(tmp_path / f"clip{suffix}", moving(20), codec=codec, form=form, options={"bf": "0"})
+    frames, gaps, end = scored(through_a_pipe(path))
+    assert (len(frames), gaps, end.status) == (20, [], "complete")
+    path.write_bytes(path.read_bytes()[:-100])
+    _, _, of_file = scored(path)
+    _, _, of_pipe = scored(through_a_pipe(path))
+    assert of_pipe == of_file and of_pipe.status == "truncated"
+
+
+def test_packets_with_a_time_stamp_each_are_whole_packets(tmp_path):
+    """Transport streams as camcorders and discs have them: 192 bytes a packet."""
+    plain, stamped = encode(tmp_path / "clip.ts", moving(20)), tmp_path / "clip.m2ts"
+    options = {"mpegts_m2ts_mode": "1"}
+    with av.open(str(plain)) as source, av.open(str(stamped), "w", "mpegts", options) as target:
+        track = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = track
+                target.mux(packet)
+    assert stamped.stat().st_size % 188
+    frames, _, end = scored(stamped)
+    assert (len(frames), end.status) == (20, "complete")
+    stamped.write_bytes(stamped.read_bytes()[:-100])
+    assert scored(stamped)[2].status == "truncated"
 
 
 def test_a_truncated_mp4_says_how_far_it_goes(tmp_path):
@@ -102,8 +164,6 @@ def test_what_is_no_video_is_refused(tmp_path, content, reason):
 
 
 def test_sound_alone_is_refused(tmp_path):
-    import av
-
     path = tmp_path / "sound.mkv"
     with av.open(str(path), "w") as container:
         sound = container.add_stream("pcm_s16le", rate=8000, layout="mono")

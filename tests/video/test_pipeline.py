@@ -106,6 +106,8 @@ def test_gaps_keep_their_place():
         (Policy(start=0.2, end=0.6, stride=3), [5, 8, 11, 14]),
         (Policy(end=0.08), [0, 1]),
         (Policy(start=5), []),
+        (Policy(start=0.2, fps=5), [5, 10, 15]),
+        (Policy(start=0.16, fps=4), [4, 11, 17]),
     ],
 )
 def test_policies_choose_frames_by_number_and_time(policy, indices):
@@ -114,6 +116,21 @@ def test_policies_choose_frames_by_number_and_time(policy, indices):
     end = running.end
     assert end.status == "complete" and end.scored == len(indices)
     assert end.read == end.scored + end.flagged + end.dropped + end.skipped and end.dropped == 0
+
+
+def test_after_a_pause_no_frame_is_made_up_for():
+    times = [0.0, 0.5, 1.0, 5.7, 6.0, 6.5, 6.75, 7.7]
+    items = [replace(frame, pts=pts) for frame, pts in zip(pictures(8), times, strict=True)]
+    running = stream(scorer_with(size=56), ListSource(items), Policy(fps=1))
+    assert [result.pts for result in running] == [0.0, 1.0, 5.7, 6.75, 7.7]
+
+
+@pytest.mark.parametrize(("start", "told"), [(0.0, 1), (0.2, 1), (0.3, 1), (0.36, 0), (0.5, 0)])
+def test_a_gap_counts_where_it_reaches_into_the_part(start, told):
+    frames = pictures(20)
+    items = [*frames[:5], GapEvent(4, 0.2, 0.16, "lost"), *frames[9:]]
+    events = list(stream(scorer_with(size=56), ListSource(items), Policy(start=start)))
+    assert sum(isinstance(event, GapEvent) for event in events) == told
 
 
 @pytest.mark.parametrize(
@@ -203,6 +220,16 @@ def test_flagged_frames_are_not_scored():
     assert [result.score is None for result in results] == [False, True, True, True, False]
     assert sum(backend.batches) == 2
     assert (running.end.scored, running.end.flagged) == (2, 3)
+
+
+@pytest.mark.parametrize("level", [2, 90])
+def test_a_picture_that_comes_back_after_an_empty_frame_is_not_frozen(level):
+    (shown,) = pictures(1)
+    empty = np.full_like(shown.picture, level)
+    items = [replace(shown, index=i, pts=i / 25) for i in range(3)]
+    items[1] = replace(items[1], picture=empty)
+    results = list(stream(scorer_with(size=56), ListSource(items)))
+    assert [result.flags for result in results] == [(), ("black" if level < 16 else "flat",), ()]
 
 
 def test_a_cut_is_told_by_the_first_result_of_the_new_shot():

@@ -128,3 +128,25 @@ def test_wrong_settings_are_told(wrong: dict[str, object]) -> None:
 def test_time_codes() -> None:
     codes = {0: "0:00:00.000", 61.0405: "0:01:01.040", 3599.9996: "1:00:00.000", -0.5: "-0:00:00.500"}
     assert {seconds: timecode(seconds) for seconds in codes} == codes
+
+
+def test_a_window_is_full_by_the_time_that_its_frames_cover() -> None:
+    """Five seconds of a bad picture that stays, a frame a second, between good ones at 25 a second."""
+    good = np.arange(125) / 25
+    pts = np.concatenate([good, 5.0 + np.arange(5), 10.0 + good])
+    scores = np.concatenate([np.full(125, 80.0), np.full(5, 20.0), np.full(125, 80.0)])
+    lasts = np.where(scores < 50, 1.0, 0.04)
+    clip = Track(pts, scores, np.zeros(255, np.int64), 0.04, lasts)
+    worst = worst_window(clip, 1.0)
+    assert (worst.frames, worst.mean, worst.start) == (1, 20.0, 5.0)
+
+
+def test_a_frame_that_was_lost_after_a_moment_fills_no_window() -> None:
+    clip = Track(np.array([*np.arange(50) / 25, 2.0, 4.0, 4.04]), np.array([80.0] * 50 + [5.0, 80.0, 80.0]),
+                 np.zeros(53, np.int64), 0.04, np.full(53, 0.04))  # fmt: skip
+    assert worst_window(clip, 1.0).mean > 70
+
+
+def test_a_cut_between_two_bad_shots_ends_a_bad_segment() -> None:
+    segments = bad_segments(track([20.0] * 6 + [10.0] * 7, cuts=[6]), 40.0)
+    assert [(segment.frames, segment.mean) for segment in segments] == [(6, 20.0), (7, 10.0)]

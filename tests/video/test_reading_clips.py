@@ -3,6 +3,7 @@
 import av
 import numpy as np
 import pytest
+from PIL import Image
 from video_clips import FPS, HEIGHT, WIDTH, encode, moving
 
 from crossiqa_edge.errors import InputError
@@ -153,6 +154,22 @@ def test_rotation_metadata_is_applied(tmp_path, degrees):
     assert np.abs(read_back[2][2].astype(int) - upright).mean() < 12
 
 
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_rotated_sides_need_only_suit_the_chroma(tmp_path, degrees):
+    frames = list(moving(2, 98, 134))  # as 854 x 480: even, and no multiple of 4
+    _, read_back, _ = read(encode(tmp_path / "clip.mp4", frames, rotation=degrees))
+    upright = np.rot90(frames[1], degrees // 90)
+    assert read_back[1][2].shape == upright.shape
+    assert np.abs(read_back[1][2].astype(int) - upright).mean() < 12
+
+
+def test_rotated_sides_that_cut_chroma_samples_are_refused(tmp_path):
+    frames = moving(2, 99, 134)
+    path = encode(tmp_path / "clip.mov", frames, codec="mjpeg", layout="yuvj420p", rotation=90)
+    with pytest.raises(InputError, match="cut chroma samples"):
+        open_source(path)
+
+
 def test_interlaced_frames_are_told(tmp_path):
     path = encode(tmp_path / "clip.mp4", moving(4), options={"x264-params": "tff=1:interlaced=1"})
     source, frames, _ = read(path)
@@ -201,8 +218,6 @@ def test_seeking_never_lands_after_the_start(tmp_path, suffix, start):
 
 
 def test_a_folder_of_pictures(tmp_path):
-    from PIL import Image
-
     for index, frame in enumerate(moving(11)):
         Image.fromarray(frame).save(tmp_path / f"{index}.png")
     (tmp_path / "4.png").write_bytes(b"damaged")
@@ -234,3 +249,31 @@ def test_the_test_pattern_runs_until_it_is_closed():
     for wrong in ("testpattern:8x8", "testpattern:wide", "testpattern:64x48@0"):
         with pytest.raises(InputError, match="testpattern"):
             open_source(wrong)
+
+
+def test_a_small_picture_in_a_folder_is_a_gap(tmp_path):
+    for index, side in enumerate((48, 48, 20, 48)):
+        Image.fromarray(next(moving(1, side, side, seed=index))).save(tmp_path / f"{index}.png")
+    source, frames, gaps = read(tmp_path, folder_fps=10)
+    assert [index for index, _, _ in frames] == [0, 1, 3]
+    assert [(gap.after_index, gap.start_pts) for gap in gaps] == [(1, pytest.approx(0.2))]
+    assert "2.png: 20 x 20 pixels are too few" in gaps[0].reason
+    assert (source.end.status, source.end.reason) == ("damaged", gaps[0].reason)
+
+
+def test_a_matroska_file_that_begins_late_is_whole(tmp_path):
+    stamps = [5000 + 40 * index for index in range(30)]
+    source, frames, gaps = read(encode(tmp_path / "clip.mkv", moving(30), stamps=stamps))
+    assert source.facts.duration > 6  # its header counts from 0
+    assert (source.end.status, gaps) == ("complete", [])
+    assert times(frames) == pytest.approx([index / FPS for index in range(30)], abs=0.002)
+
+
+@pytest.mark.parametrize("frames_between", ["0", "2"])
+@pytest.mark.parametrize("start", [None, 0.5])
+def test_avi_goes_from_picture_to_picture(tmp_path, frames_between, start):
+    """It tells no time at which a picture is shown, and with B-frames FFmpeg's guesses are out of order."""
+    options = {"bf": frames_between, "preset": "medium"}
+    source, frames, gaps = read(encode(tmp_path / "clip.avi", moving(30), options=options), start=start)
+    assert times(frames) == pytest.approx([index / FPS for index in range(30)], abs=0.0005)
+    assert (source.end.status, gaps) == ("complete", [])

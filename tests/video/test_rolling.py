@@ -91,3 +91,18 @@ def test_before_the_first_score_there_are_no_figures() -> None:
     rolling = Rolling()
     assert (rolling.mean, rolling.second_mean, rolling.fps, rolling.latency(50)) == (None, None, None, None)
     assert rolling.to_dict()["min"] is None
+
+
+def test_the_last_second_can_be_asked_for_while_results_come() -> None:
+    rolling = Rolling()
+
+    class Interrupting(float):
+        """A score during whose addition another thread has its turn."""
+
+        def __radd__(self, other: float) -> float:
+            rolling.add(frame(rolling.frames, 50.0))
+            return other + float(self)
+
+    rolling._second.append((-0.1, Interrupting(70.0)))
+    rolling.add(frame(0, 50.0))
+    assert rolling.second_mean == pytest.approx(60.0)

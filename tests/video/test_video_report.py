@@ -93,3 +93,36 @@ def test_timings_of_a_stage_that_only_some_frames_went_through_stay_in_their_row
     assert [value if value == value else None for value in made.timings_ms["infer"].tolist()] == [
         None, 2.0, 4.0, None,
     ]  # fmt: skip
+
+
+def test_a_frame_stays_until_the_next_result_or_until_something_was_lost() -> None:
+    track = report().track
+    assert track is not None and track.lasts is not None
+    assert track.lasts.tolist() == pytest.approx([0.04, 0.04])  # the gap begins at 0.08, the next is at 2.2
+    long = report([FrameScore(0, 0.0, 60.0), FrameScore(1, 3.0, 70.0), FrameScore(2, 3.5, 70.0)]).track
+    assert long is not None and long.lasts is not None
+    assert long.lasts.tolist() == pytest.approx([3.0, 0.5, long.period])
+
+
+def test_frames_dropped_after_the_last_result_are_counted() -> None:
+    recorder = Recorder()
+    for event in EVENTS:
+        recorder.add(event)
+    end = SourceEnd(COMPLETE, "why")
+    made = recorder.report("clip.mp4", {}, model="m@1", backend="b", end=end, dropped=9)
+    assert made.counts()["dropped"] == made.dropped == 9
+
+
+def test_the_summary_is_the_document_without_what_grows() -> None:
+    document = report().to_dict()
+    assert len(document.pop("frames")) == 4 and len(document.pop("gaps")) == 1
+    assert report().summary() == document
+
+
+@pytest.mark.parametrize(
+    ("source", "told"), [({"duration": 2.0}, "; the clip lasts 0:00:02.000"), ({"duration": None}, "")]
+)
+def test_a_part_without_a_frame_is_told(source: dict[str, float | None], told: str) -> None:
+    end = SourceEnd(COMPLETE, "all frames before 0.000 s read")
+    made = Recorder().report("clip.mp4", source, model="m@1", backend="b", end=end)
+    assert made.shortfall == f"no frame is in the part that was to be scored{told}"

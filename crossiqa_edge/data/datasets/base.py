@@ -24,7 +24,7 @@ class Sample:
             with authentic distortions is its own reference.
         load: reads or makes the picture, uint8 (H, W, 3) RGB; may raise InputError.
         distortion: name of the distortion type, None where unknown or authentic.
-        level: 1..5 (or what the set has), None where unknown.
+        level: severity from 1, the mildest, to 5 (or what the set has); None where unknown.
         band: frequency group of the distortion, None where unknown.
     """
 

@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from crossiqa_edge.data.datasets.base import QualitySet, Sample
-from crossiqa_edge.data.datasets.release import find, quality_set, unit_score
-from crossiqa_edge.data.datasets.scale import likely_scale
+from crossiqa_edge.data.datasets.release import find, is_there, quality_set, unit_score
+from crossiqa_edge.data.datasets.scale import check_scale, likely_scale
 from crossiqa_edge.data.datasets.tables import number, read_csv, whole
-from crossiqa_edge.errors import ConfigError, DatasetError
+from crossiqa_edge.errors import DatasetError
 from crossiqa_edge.imaging.decode import decode
 
 
@@ -43,10 +43,10 @@ def folder_csv(
     Raises:
         DatasetError: no such folder or table, a column or a picture missing, a score outside the range or
             outside all usual ones.
-        ConfigError: a range without extent.
+        ConfigError: a range without extent or end.
     """
-    if native_range is not None and (len(native_range) != 2 or native_range[0] == native_range[1]):
-        raise ConfigError(f"native range {native_range} is no range; give (worst, best)")
+    if native_range is not None:
+        check_scale(native_range)
     folder = Path(root)
     table = find(folder, [os.fspath(csv)], "give the pictures' folder, and the table's path with csv=")
     optional = [column for column in (reference_column, distortion_column, level_column) if column]
@@ -56,7 +56,7 @@ def folder_csv(
     def samples() -> Iterator[Sample]:
         for where, row in rows:
             file = row[file_column]
-            if not (folder / file).is_file():
+            if not is_there(folder / file):
                 raise DatasetError(f"{where}: {folder / file} is missing; add the picture or drop the row")
             yield Sample(
                 key=file,

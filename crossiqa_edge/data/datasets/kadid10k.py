@@ -19,7 +19,7 @@ from crossiqa_edge.errors import DatasetError
 NAME = "KADID-10k"
 NATIVE_RANGE = (1.0, 5.0)  # the column is called dmos, yet 5 is best
 
-_FILE = re.compile(r"I\d+_(\d+)_(\d+)\.png", re.IGNORECASE)
+_FILE = re.compile(r"I\d+_(\d+)_0?([1-5])\.png", re.IGNORECASE)
 _HINT = "give the folder that KADID-10k's archive unpacks to"
 
 
@@ -27,8 +27,8 @@ def kadid10k(root: str | os.PathLike[str]) -> QualitySet:
     """The released set: ``dmos.csv`` (dist_img, ref_img, dmos, var) beside ``images/``.
 
     Returns:
-        10,125 samples; ``distortion`` is the name of our degradation of that number, ``level`` the
-        release's own number.
+        10,125 samples; ``distortion`` is the name of our degradation of that number, ``level`` is severity
+        1..5, for two types another number than the release's, see ``Degradation.published_levels``.
 
     Raises:
         DatasetError: another folder, a missing picture, or a table that is not the release's.
@@ -51,7 +51,7 @@ def kadid10k(root: str | os.PathLike[str]) -> QualitySet:
                 reference=Path(row["ref_img"]).stem,
                 load=pictures[name],
                 distortion=kind.name,
-                level=int(match[2]),
+                level=kind.published_levels.index(int(match[2])) + 1,
                 band=kind.band,
             )
 

@@ -144,6 +144,7 @@ def level_order(level: int) -> float:
 def _degraded_set(
     name: str, family: str, folder: Path, types: Sequence[str] | None, levels: Sequence[int], seed: int
 ) -> QualitySet:
+    folder = folder.expanduser()
     kinds = every(family) if types is None else tuple(map(get, types))
     foreign = [kind.name for kind in kinds if kind.family != family]
     if foreign:
@@ -159,7 +160,7 @@ def _degraded_set(
         for path in photographs(folder):
             place = path.relative_to(folder)
             file, reference = place.as_posix(), place.with_suffix("").as_posix()
-            own_seed = zlib.crc32(f"{seed}/{reference}".encode())
+            own_seed = zlib.crc32(f"{seed}/{reference}".encode(errors="surrogateescape"))
             for kind, level, score in labels:
                 yield Sample(
                     key=f"{file}:{kind.name}:{level}",
@@ -177,12 +178,16 @@ def _degraded_set(
 def photographs(root: str | os.PathLike[str]) -> list[Path]:
     """Paths of all pictures under ``root``, in an order that is the same on every system.
 
+    Args:
+        root: a leading ``~`` is the home folder. Files that macOS puts beside pictures (``._name``) are none.
+
     Raises:
         DatasetError: no such folder, or not a picture in it.
     """
-    folder = Path(root)
+    folder = Path(root).expanduser()
     find(folder, ["."], "give a folder of pristine photographs")
-    found = [path for path in folder.rglob("*") if path.suffix.lower() in PICTURES]
+    files = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
+    found = [path for path in files if path.suffix.lower() in PICTURES and not path.name.startswith("._")]
     if not found:
         raise DatasetError(f"{folder}: not a picture here; give a folder of pristine photographs")
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())  # the same on every system

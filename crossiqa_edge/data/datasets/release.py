@@ -30,6 +30,14 @@ def find(root: Path, names: Sequence[str], hint: str) -> Path:
     raise DatasetError(f"{root}: {missing}; {hint}")
 
 
+def is_there(path: Path) -> bool:
+    """Whether ``path`` is a file; not where no file can have its name, or none may look for it."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 class PictureFolder:
     """The pictures of one folder by name, whatever the case: releases mix ``I25.BMP`` and ``i25.bmp``."""
 

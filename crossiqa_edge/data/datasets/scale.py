@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
+
+from crossiqa_edge.errors import ConfigError
 
 # (worst, best), the narrowest first.
 USUAL = (0.0, 100.0)
@@ -16,6 +19,15 @@ def likely_scale(opinions: Iterable[float]) -> tuple[float, float] | None:
         return None
     low, high = min(held), max(held)
     return next((scale for scale in SCALES if scale[0] <= low and high <= scale[1]), None)
+
+
+def check_scale(scale: Sequence[float]) -> None:
+    """ConfigError unless ``scale`` is (worst, best): two finite numbers that are not the same."""
+    if len(scale) != 2 or scale[0] == scale[1] or not all(map(math.isfinite, scale)):
+        told = ",".join(f"{edge:g}" for edge in scale)
+        raise ConfigError(
+            f"scale {told} is no range; give WORST,BEST, two finite numbers that are not the same"
+        )
 
 
 def taken_as(scale: tuple[float, float]) -> str:

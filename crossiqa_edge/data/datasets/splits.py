@@ -34,7 +34,7 @@ def split_by_reference(
         raise ConfigError(f"fractions {tuple(fractions)} are not above 0 and together 1; mend them")
     references = sorted(
         {sample.reference for sample in whole.samples},
-        key=lambda reference: (sha256(f"{seed}/{reference}".encode()).digest(), reference),
+        key=lambda reference: (sha256(_bytes(f"{seed}/{reference}")).digest(), reference),
     )
     edges = [int(share * len(references) + 0.5) for share in accumulate(fractions, initial=0.0)]
     groups = [frozenset(references[start:end]) for start, end in pairwise(edges)]
@@ -50,6 +50,11 @@ def ten_splits(
 ) -> list[tuple[QualitySet, ...]]:
     """Ten splits, the number over which the field reports medians; no seed shares a split with another."""
     return [split_by_reference(whole, fractions, TEN * seed + index) for index in range(TEN)]
+
+
+def _bytes(text: str) -> bytes:
+    """In UTF-8; a file name that is not, as the system has it."""
+    return text.encode(errors="surrogateescape")
 
 
 def _of_references(whole: QualitySet, references: frozenset[str]) -> QualitySet:

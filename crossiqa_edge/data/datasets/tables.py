@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import dropwhile
 from pathlib import Path
@@ -33,20 +34,46 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str
 
     Lines that begin with ``#`` are passed over, but only above the header: ``#1.png`` is a file name.
 
+    Cells that a row lacks at its end are empty, unless they are of ``columns``.
+
     Raises:
-        DatasetError: the file cannot be read, is not text, or lacks one of ``columns``; a row is short.
+        DatasetError: the file cannot be read, is not text, lacks one of ``columns`` or has two of one name; a
+            row is short or long; a quote is not closed.
     """
-    lines = list(dropwhile(lambda numbered: numbered[1].startswith("#"), read_lines(path)))
-    rows = csv.DictReader(line for _, line in lines)
-    header = rows.fieldnames or ()
+    rows = _rows(path)
+    _, header = next(rows, ("", []))
     absent = [column for column in columns if column not in header]
     if absent:
         found = ", ".join(header) or "nothing"
         raise DatasetError(f"{path}: no column {' or '.join(absent)}; the header has {found}")
-    for (line_number, _), row in zip(lines[1:], rows, strict=False):
-        if any(row[column] is None for column in columns):
-            raise DatasetError(f"{path}:{line_number}: the row is shorter than the header; mend the table")
-        yield f"{path}:{line_number}", row
+    if twice := [column for column, count in Counter(header).items() if column and count > 1]:
+        raise DatasetError(f"{path}: two columns are called {twice[0]!r}; rename or drop one")
+    least = max((header.index(column) + 1 for column in columns), default=0)
+    for where, cells in rows:
+        if len(cells) < least:
+            raise DatasetError(f"{where}: the row is shorter than the header; mend the table")
+        if any(cells[len(header) :]):  # a comma at the end of the line alone misleads nobody
+            raise DatasetError(
+                f"{where}: the row is longer than the header; quote what has a comma, write decimals with a "
+                "point"
+            )
+        yield where, dict(zip(header, [*cells, *[""] * (len(header) - len(cells))], strict=False))
+
+
+def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """``file:line`` and cells of the header and of every row below it; a quoted cell may span lines."""
+    lines = list(dropwhile(lambda numbered: numbered[1].startswith("#"), read_lines(path)))
+    rows = csv.reader((line for _, line in lines), strict=True)
+    while rows.line_num < len(lines):
+        where = f"{path}:{lines[rows.line_num][0]}"
+        try:
+            cells = next(rows)
+        except csv.Error as error:
+            raise DatasetError(
+                f"{where}: a quote is not closed, or more follows it; quote whole cells, and write a quote "
+                "inside one twice"
+            ) from error
+        yield where, cells
 
 
 def read_mat(path: Path, variable: str) -> list[Any]:
@@ -102,8 +129,9 @@ def read_xlsx(
 
 def number(value: object, where: str) -> float:
     """``value`` as a finite float; DatasetError naming ``where`` otherwise."""
+    text = str(value)
     try:
-        result = float(str(value))
+        result = math.nan if "_" in text else float(text)  # Python takes 4_0 for 40
     except ValueError:
         result = math.nan
     if not math.isfinite(result):

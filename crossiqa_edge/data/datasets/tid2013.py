@@ -54,7 +54,8 @@ def tid2013(root: str | os.PathLike[str]) -> QualitySet:
     """The released set: ``mos_with_names.txt`` (MOS and file name) beside ``distorted_images/``.
 
     Returns:
-        3,000 samples; ``level`` is the release's own number.
+        3,000 samples; ``level`` is the release's own number, which is severity: PSNR falls with it, though
+        people like the contrast that type 17 raises at levels 2 and 4.
 
     Raises:
         DatasetError: another folder, a missing picture, or a table that is not the release's.

@@ -92,7 +92,9 @@ def translate(plane: Plane, down: int, right: int) -> Plane:
 
 def _edge_mask(grey: Plane) -> Plane:
     """(H, W) in 0..1: the smoothed gradient of grey, stretched between its first and last percentile."""
-    down, right = np.gradient(grey)
+    down, right = (
+        np.gradient(grey, axis=axis) if side > 1 else 0 * grey for axis, side in enumerate(grey.shape)
+    )
     edges = convolve(np.hypot(down, right), gaussian_kernel(4.0))
     edges = np.clip(_stretched(edges, float(edges.min()), float(edges.max())), 0.1, 1)
     low, high = np.percentile(edges, (1, 99))

@@ -65,6 +65,9 @@ def warp(planes: Planes, offsets: Plane) -> Planes:
     Positions beyond the border read the border.
     """
     height, width = planes.shape[1:]
+    if min(height, width) < 2:  # a neighbour to read beside the only row or column: the border again
+        extra = ((0, 0), (0, height < 2), (0, width < 2))
+        return warp(np.pad(planes, extra, "edge"), np.pad(offsets, extra, "edge"))[:, :height, :width]
     y = np.clip(offsets[0] + np.arange(height, dtype=np.float32)[:, None], 0, height - 1)
     x = np.clip(offsets[1] + np.arange(width, dtype=np.float32), 0, width - 1)
     top = np.minimum(y.astype(np.int32), height - 2)
