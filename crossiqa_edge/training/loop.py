@@ -153,19 +153,11 @@ def train(
 
 
 def _until_stopped(batches: Iterable[T], stop: threading.Event) -> Iterator[T]:
-    """``batches``, until a stop is asked for.
-
-    Schedulers send their signal to all processes, so a worker may be ended by it while the next batch is
-    awaited: then there is none, and nothing else is wrong.
-    """
-    try:
-        for batch in batches:
-            yield batch
-            if stop.is_set():
-                return
-    except RuntimeError:
-        if not stop.is_set():
-            raise
+    """``batches``, until a stop is asked for."""
+    for batch in batches:
+        yield batch
+        if stop.is_set():
+            return
 
 
 def _loader(items: Dataset[Any], sampler: StepSampler, workers: int) -> DataLoader[Any]:
@@ -179,10 +171,14 @@ def _loader(items: Dataset[Any], sampler: StepSampler, workers: int) -> DataLoad
 
 
 def _quiet_worker(_: int) -> None:
-    """One thread a worker; Ctrl-C is the parent's affair, SIGTERM the way it ends a worker."""
+    """One thread a worker; Ctrl-C and SIGTERM are the parent's affair.
+
+    Terminals and schedulers send them to all processes, and PyTorch makes the end of a worker an error in
+    the parent, wherever that is just then. A worker ends when the parent tells it or is gone.
+    """
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
