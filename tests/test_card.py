@@ -59,7 +59,7 @@ def refusal(text: str) -> str:
     return str(caught.value)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(CARDS)
 def test_round_trip(card: ModelCard) -> None:
     assert ModelCard.from_json(card.to_json()) == card
@@ -197,7 +197,7 @@ def test_keys_of_the_future_are_passed_over() -> None:
     assert ModelCard.from_json(json.dumps({**asdict(CARD), "flavour": "new"})) == CARD
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from([item.name for item in fields(ModelCard)]), JSON)
 def test_any_json_in_any_place_is_a_card_or_our_own_error(key: str, value: Any) -> None:
     try:

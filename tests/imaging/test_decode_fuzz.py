@@ -85,13 +85,13 @@ def test_damaged_files(kind: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
 
 
-@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(MAGICS), st.binary(max_size=600))
 def test_random_bytes_behind_a_magic_number(magic: bytes, tail: bytes) -> None:
     decodes_or_refuses(magic + tail)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_spliced_files(data: st.DataObject) -> None:
     """The beginning of one format and the end of another, or of the same."""

@@ -27,7 +27,7 @@ BLOCK = 8  # of JPEG, MPEG-2 and the transforms of H.264
 SIDES = st.integers(MIN_SIDE, 700)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SIDES, SIDES, st.sampled_from([56, 112, 224]))
 def test_tiles_are_native_aligned_and_one_from_each_cell(height: int, width: int, size: int) -> None:
     row, column = places(fragments(addressed(height, width), size=size))
@@ -82,7 +82,7 @@ def test_further_views_of_fragments_are_of_the_corners_of_each_cell(height: int,
     np.testing.assert_array_equal(sample(frame, views=5), views[:5])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SIDES, SIDES, st.integers(2, 12), st.sampled_from([56, 112, 224]))
 def test_tiles_of_every_view_are_native_aligned_and_inside(
     height: int, width: int, count: int, size: int
@@ -116,7 +116,7 @@ def test_places_are_distinct_and_within_their_cells() -> None:
         assert all(0 <= place <= 1 for pair in found for place in pair)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SIDES, SIDES, st.integers(1, 12), st.sampled_from([56, 112, 224]))
 def test_windows_are_native_and_aligned(height: int, width: int, count: int, size: int) -> None:
     views = windows(addressed(height, width), count, size=size)

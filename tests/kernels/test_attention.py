@@ -169,7 +169,7 @@ def test_nothing_in_gives_nothing_out(shape):
     assert out.shape == (shape[0], shape[1], 64)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     shape=st.tuples(st.integers(1, 3), st.integers(1, 90), st.integers(1, 3), st.sampled_from((16, 32, 64))),
     cuts=st.tuples(st.sampled_from((16, 32, 64)), st.sampled_from((16, 32, 128))),

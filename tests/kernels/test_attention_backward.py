@@ -192,7 +192,7 @@ def test_the_reference_is_the_derivative(masked):
     torch.testing.assert_close(given, torch_gradient(upstream(qkv), qkv, keep, 0.3))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     shape=st.tuples(st.integers(1, 2), st.integers(1, 40), st.integers(1, 2), st.sampled_from((16, 32))),
     cuts=st.tuples(st.sampled_from((16, 32)), st.sampled_from((16, 32, 64))),

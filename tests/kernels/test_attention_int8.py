@@ -135,7 +135,7 @@ def test_turing_computes_the_same_bits(tokens, dim, masked, monkeypatch):
     assert torch.equal(check(qkv, keep), expected)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     shape=st.tuples(st.integers(1, 2), st.integers(1, 40), st.integers(1, 2), st.sampled_from((32, 64))),
     cuts=st.tuples(st.sampled_from((16, 32)), st.sampled_from((16, 32, 64))),

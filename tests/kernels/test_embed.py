@@ -208,7 +208,7 @@ def test_refusals(change, message):
     assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(
     width=st.sampled_from((8, 24)),
     picture=st.tuples(st.integers(112, 160), st.integers(112, 200)),

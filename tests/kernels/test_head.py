@@ -130,7 +130,7 @@ def test_scores_at_the_ends_of_the_scale_stay_numbers():
             assert torch.equal(score, 100.0 * (slope * raw > 0))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     views=st.integers(1, 4),
     tokens=st.integers(2, 40),

@@ -117,7 +117,7 @@ def test_nothing_beyond_rows_and_columns_is_used():
     check(surrounded[:5, :50], surrounded[:5, :50])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     rows=st.integers(1, 20),
     width=st.integers(1, 70),

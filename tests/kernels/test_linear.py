@@ -129,7 +129,7 @@ def test_nothing_beyond_rows_and_depth_is_used():
     check(surrounded[:5, :50], 24)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     rows=st.integers(1, 40),
     columns=st.integers(1, 40),

@@ -119,7 +119,7 @@ def test_quantised_weights_use_the_whole_range():
     assert zeros.eq(0).all() and scale.eq(1).all()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(rows=st.integers(1, 40), columns=st.integers(8, 40), depth=st.integers(32, 150))
 def test_any_shape(rows, columns, depth):
     check(normal(rows, depth), columns)

@@ -175,7 +175,7 @@ def test_a_file_that_changed_after_it_was_checked_is_not_read(make_onnx):
         artefact.read()
 
 
-@settings(max_examples=300, deadline=1000)
+@settings(max_examples=300, deadline=10_000)
 @given(st.binary(max_size=400), st.integers(0, 500), st.integers(1, 255))
 def test_any_damage_to_a_safetensors_file_raises_nothing_but_our_error(extra, at, flip):
     data = bytearray(WEIGHTS)

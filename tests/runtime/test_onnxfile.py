@@ -292,7 +292,7 @@ def attempt(data):
         assert "\n" not in str(error)
 
 
-@settings(max_examples=300, deadline=1000, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=10_000, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=2000))
 def test_any_bytes_raise_nothing_but_our_error(data):
     attempt(data)

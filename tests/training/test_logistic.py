@@ -22,7 +22,7 @@ curves = st.builds(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(curves, st.sampled_from([1e-3, 1.0, 250.0]), st.booleans())
 def test_fit_recovers_any_logistic(curve: LogisticMap, unit: float, falling: bool) -> None:
     x = np.linspace(-2, 2, 60)
@@ -32,7 +32,7 @@ def test_fit_recovers_any_logistic(curve: LogisticMap, unit: float, falling: boo
     assert rmse(scores, y) < 0.01 * np.ptp(y)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000), st.integers(3, 80), st.floats(0, 3))
 def test_fit_is_monotone_and_no_worse_than_a_line(seed: int, n: int, noise: float) -> None:
     generator = np.random.default_rng(seed)
