@@ -11,9 +11,9 @@ import click
 
 from crossiqa_edge.atomic import atomic_write
 from crossiqa_edge.cli.console import print_table, track
-from crossiqa_edge.errors import ConfigError, InputError, MissingDependencyError, OutputError
-from crossiqa_edge.imaging.decode import decode, name_of
-from crossiqa_edge.imaging.sampling import Frame, check_frame
+from crossiqa_edge.errors import ConfigError, MissingDependencyError, OutputError
+from crossiqa_edge.imaging.decode import decode_judgeable
+from crossiqa_edge.imaging.sampling import Frame
 
 if TYPE_CHECKING:
     from crossiqa_edge.data.degradations import Degradation
@@ -92,14 +92,14 @@ def command(
         if output is not None:
             raise click.UsageError("--sheet names its own file; leave out --output.")
         _check_target(sheet, _SHEETS, force)
-        _write_sheet(chosen, _original(photo), photo.name, level, seed, sheet)
+        _write_sheet(chosen, decode_judgeable(photo), photo.name, level, seed, sheet)
         click.echo(json.dumps({"path": str(sheet)}) if as_json else str(sheet))
     elif name is None or level is None:
         raise click.UsageError("Give --type and --level, or --sheet; --list shows the types.")
     else:
         target = output or Path(f"{photo.stem}.{name}-{level}.png")
         _check_target(target, _LOSSLESS, force)
-        original = _original(photo)
+        original = decode_judgeable(photo)
         _check_size(original, target)
         _degrade(chosen[0], original, level, seed, target, as_json)
 
@@ -116,15 +116,6 @@ def _chosen(name: str | None, family: str | None) -> tuple[Degradation, ...]:
     if family not in (None, found.family):
         raise ConfigError(f"{name} is of the family {found.family}, not {family}; leave out one of the two")
     return (found,)
-
-
-def _original(photo: Path) -> Frame:
-    frame = decode(photo)
-    try:
-        check_frame(frame)
-    except InputError as error:
-        raise InputError(f"{name_of(photo)}: {error}") from error
-    return frame
 
 
 def _list(chosen: tuple[Degradation, ...], as_json: bool) -> None:

@@ -26,7 +26,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from crossiqa_edge.errors import FormatError, InputError, LimitError
 from crossiqa_edge.imaging.quiet import quiet_pillow
-from crossiqa_edge.imaging.sampling import Frame
+from crossiqa_edge.imaging.sampling import Frame, check_frame
 
 Source = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[np.generic]
 
@@ -75,6 +75,20 @@ def decode(source: Source, *, max_pixels: int = MAX_PIXELS) -> Frame:
         raise InputError("not a picture; give a path, bytes, a PIL image or a NumPy array")
     except InputError as error:
         raise type(error)(f"{name_of(source)}: {error}") from error
+
+
+def decode_judgeable(source: Source) -> Frame:
+    """As ``decode``, and large enough to be judged.
+
+    Raises:
+        InputError: as ``decode``, or with the name of the source where it is too small.
+    """
+    frame = decode(source)
+    try:
+        check_frame(frame)
+    except InputError as error:
+        raise InputError(f"{name_of(source)}: {error}") from error
+    return frame
 
 
 def name_of(source: object) -> str:

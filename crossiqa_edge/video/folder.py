@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from time import perf_counter
 
 from crossiqa_edge.errors import InputError
-from crossiqa_edge.imaging.decode import decode, name_of
+from crossiqa_edge.imaging.decode import decode, decode_judgeable
 from crossiqa_edge.imaging.gather import gather
-from crossiqa_edge.imaging.sampling import Frame, check_frame
 from crossiqa_edge.video.address import Address
 from crossiqa_edge.video.frames import COMPLETE, DAMAGED, STOPPED, SourceEnd, SourceFacts, VideoFrame
 from crossiqa_edge.video.planes import RGB
@@ -65,24 +64,10 @@ class FolderSource:
             try:
                 if isinstance(source, InputError):
                     raise source
-                picture = _judgeable(source)
+                picture = decode_judgeable(source)
             except InputError as error:
                 bad.append(str(error))
                 yield GapEvent(index - 1 if index else None, index / self._fps, 1 / self._fps, str(error))
                 continue
             yield VideoFrame(index, index / self._fps, picture, 1e3 * (perf_counter() - start))
         self.end = SourceEnd(DAMAGED, bad[0]) if bad else SourceEnd(COMPLETE, "all pictures read")
-
-
-def _judgeable(source: str) -> Frame:
-    """The picture in the file ``source``.
-
-    Raises:
-        InputError: it cannot be read, or is too small to be judged.
-    """
-    picture = decode(source)
-    try:
-        check_frame(picture)
-    except InputError as error:
-        raise InputError(f"{name_of(source)}: {error}") from error
-    return picture
