@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from crossiqa_edge.errors import ArtefactError, MissingDependencyError
 
@@ -31,6 +30,7 @@ VERSION = 1
 _TO_HEADS = [2, 0, 3, 1, 4]
 _TO_TOKENS = [0, 2, 1, 3]
 _PARTS = 3
+_AGAIN = "export it again"
 
 _FUNCTION = """
 <opset_import: ["" : OPSET], domain: "crossiqa">
@@ -69,7 +69,7 @@ def with_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
     Of the last block only the class token asks, which is no self-attention. Scores stay what they are.
 
     Raises:
-        ArtefactError: no such attention is found.
+        ArtefactError: no such attention is found, or one that is not as ``graph`` writes it.
     """
     made = onnx.ModelProto()
     made.CopyFrom(model)
@@ -105,14 +105,13 @@ def _splits_self_attention(graph: onnx.GraphProto, node: onnx.NodeProto) -> bool
     """Whether ``node`` brings queries, keys and values of the same tokens to the heads."""
     if node.op_type != "Transpose" or _perm(node) != _TO_HEADS:
         return False
-    split = _producer(graph, node.input[0])
-    return int(_constant(graph, split.input[1])[2]) == _PARTS
+    return _axes(graph, node)[2] == _PARTS
 
 
 def _replace(graph: onnx.GraphProto, transpose: onnx.NodeProto, *, scaled: bool) -> None:
     """Put a node in the place of what lies between ``transpose`` and the rows that it comes back to."""
     split = _producer(graph, transpose.input[0])
-    tokens, three, heads, dim = (int(size) for size in _constant(graph, split.input[1])[1:])
+    tokens, three, heads, dim = _axes(graph, transpose)[1:]
     back = _next(graph, transpose.output[0], _TO_TOKENS)
     name = f"{split.input[0]}.attention"
     shape = numpy_helper.from_array(np.array([-1, tokens, three * heads * dim]), f"{name}.shape")
@@ -162,7 +161,7 @@ def _next(graph: Any, start: str, perm: Sequence[int]) -> Any:
             if node.op_type == "Transpose" and _perm(node) == list(perm):
                 return node
             reached.update(node.output)
-    raise ArtefactError(f"the attention after {start!r} does not come back to tokens; export it again")
+    raise ArtefactError(f"the attention after {start!r} does not come back to tokens; {_AGAIN}")
 
 
 def _drop_unread(graph: onnx.GraphProto) -> None:
@@ -177,13 +176,23 @@ def _drop_unread(graph: onnx.GraphProto) -> None:
         items.extend(kept)
 
 
+def _axes(graph: onnx.GraphProto, transpose: onnx.NodeProto) -> list[int]:
+    """The five lengths that rows are split into before ``transpose``, which brings them to the heads."""
+    split = _producer(graph, transpose.input[0])
+    shapes = {item.name: item for item in graph.initializer}
+    constant = shapes.get(split.input[1]) if split.op_type == "Reshape" else None
+    lengths = [] if constant is None else numpy_helper.to_array(constant).ravel().tolist()
+    if len(lengths) != len(_TO_HEADS):
+        raise ArtefactError(f"{transpose.name!r} brings to heads what was not split for them; {_AGAIN}")
+    return lengths
+
+
 def _producer(graph: Any, name: str) -> Any:
-    return next(node for node in graph.node if name in node.output)
-
-
-def _constant(graph: onnx.GraphProto, name: str) -> npt.NDArray[np.int64]:
-    return numpy_helper.to_array(next(item for item in graph.initializer if item.name == name))
+    for node in graph.node:
+        if name in node.output:
+            return node
+    raise ArtefactError(f"no node computes {name!r}; {_AGAIN}")
 
 
 def _perm(node: onnx.NodeProto) -> list[int]:
-    return list(helper.get_node_attr_value(node, "perm"))
+    return next((list(item.ints) for item in node.attribute if item.name == "perm"), [])

@@ -21,7 +21,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +34,9 @@ from crossiqa_edge.export.bundle_checks import check_graph, check_parts
 from crossiqa_edge.export.bundle_package import copy_package
 from crossiqa_edge.export.bundle_readme import readme
 from crossiqa_edge.export.bundle_targets import DeviceKind
-from crossiqa_edge.export.folders import atomic_folder
 from crossiqa_edge.export.original import shipped_original
 from crossiqa_edge.export.trt_graph import for_tensorrt
+from crossiqa_edge.export.workplace import workplace
 from crossiqa_edge.imaging.testpattern import photo_like
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.scorer import Scorer
@@ -87,15 +86,14 @@ def make_bundle(
     check_parts(source, out, original, kernels)
     check_graph(source, kind)
     original = original or shipped_original(source.card)
-    if not out.name.endswith(SUFFIXES):
-        with atomic_folder(out) as folder:
-            _fill(folder, source, kind, original, kernels)
-        return out
-    with tempfile.TemporaryDirectory(prefix="crossiqa-bundle-") as scratch:
-        folder = Path(scratch) / bundle_name(source, kind)
+    with workplace(out.parent, out) as place:
+        folder = place / bundle_name(source, kind)
         folder.mkdir()
         _fill(folder, source, kind, original, kernels)
-        write_archive(folder, out)
+        if out.name.endswith(SUFFIXES):
+            write_archive(folder, out)
+        else:
+            folder.rename(out)
     return out
 
 

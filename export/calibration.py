@@ -9,12 +9,14 @@ GTC 2017).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
 
+from crossiqa_edge.errors import ArtefactError
 from crossiqa_edge.export.surgery import with_outputs
 from crossiqa_edge.imaging.sampling import Views
 from crossiqa_edge.runtime.backend import Scores
@@ -26,6 +28,7 @@ BINS = 2048
 PERCENTILE = 99.99
 STEPS = 127  # of an int8 value's magnitude
 _BATCH = 8
+_REMEDY = "export it again from sound weights"
 
 
 def thresholds(model: onnx.ModelProto, names: Iterable[str], views: Views, method: str) -> dict[str, float]:
@@ -36,6 +39,9 @@ def thresholds(model: onnx.ModelProto, names: Iterable[str], views: Views, metho
         names: of float values computed in it.
         views: uint8 (N, S, S, 3) to run it on.
         method: a key of ``METHODS``.
+
+    Raises:
+        ArtefactError: the graph does not run, or one of the values is not finite.
     """
     names = sorted(set(names))
     largest = {name: float(values.max()) for name, values in channel_maxima(model, names, views).items()}
@@ -113,11 +119,31 @@ def _candidates() -> range:
 
 
 def _runs(model: onnx.ModelProto, names: list[str], views: Views) -> Iterator[Collected]:
-    """The activations in ``names`` for each batch of ``views``."""
+    """The activations in ``names`` for each batch of ``views``.
+
+    Raises:
+        ArtefactError: onnxruntime does not run the graph, or one of them is not finite.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     data = with_outputs(model, names).SerializeToString()
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    with _refused():
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     for start in range(0, len(views), _BATCH):
-        values = session.run(names, {"views": views[start : start + _BATCH]})
-        yield dict(zip(names, values, strict=True))
+        with _refused():
+            values = session.run(names, {"views": views[start : start + _BATCH]})
+        collected = dict(zip(names, values, strict=True))
+        for name, value in collected.items():
+            if not np.isfinite(value).all():
+                raise ArtefactError(f"the graph computes values in {name!r} that are not finite; {_REMEDY}")
+        yield collected
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """Inside, what onnxruntime says against a graph is a line."""
+    try:
+        yield
+    except Exception as error:  # onnxruntime's own exceptions have no base class but this
+        told = " ".join(str(error).split())[:300]
+        raise ArtefactError(f"onnxruntime does not run this graph: {told}; {_REMEDY}") from error

@@ -244,7 +244,9 @@ def _source(path: Path, row: Target, recipe: Recipe) -> Artefact:
     if row.builder and card.precision == recipe.precision:
         return artefact
     if card.precision != "fp32":
-        raise ConfigError(f"{path}: already {card.precision}; give the float32 graph or the weights instead")
+        same = row.builder and card.precision in row.precisions
+        kept = f"use --precision {card.precision}, or " if same else ""
+        raise ConfigError(f"{path}: already {card.precision}; {kept}give the float32 graph or the weights")
     if recipe.precision != "fp32" and recipe.opset in (None, card.opset):
         return artefact
     weights = weights_beside(artefact)

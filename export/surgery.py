@@ -119,6 +119,19 @@ class Surgery:
         return self._model
 
 
+def check_sound(model: onnx.ModelProto, where: str, *, shapes: bool = False) -> None:
+    """See that ``model`` keeps ONNX's rules, with ``shapes`` those of shape inference as well.
+
+    Raises:
+        ArtefactError: it does not; ``where`` names it.
+    """
+    try:
+        onnx.checker.check_model(model, full_check=shapes)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        told = " ".join(str(error).split())[:300]
+        raise ArtefactError(f"{where}: the graph is not sound: {told}") from error
+
+
 def cast(value: str, to: int, name: str) -> onnx.NodeProto:
     """A node that turns ``value`` into the element type ``to``."""
     return helper.make_node("Cast", [value], [name], name, to=to)

@@ -56,8 +56,13 @@ class Options:
     max_batch: int = 32
 
     def __post_init__(self) -> None:
-        if not 1 <= self.opt_batch <= self.max_batch:
-            raise ConfigError(f"the batches 1, {self.opt_batch}, {self.max_batch} must not fall")
+        if self.opt_batch < 1:
+            raise ConfigError(f"--opt-batch {self.opt_batch}: a batch has at least one view")
+        if self.opt_batch > self.max_batch:
+            raise ConfigError(
+                f"--max-batch {self.max_batch} is below --opt-batch, the fastest, which is {self.opt_batch}: "
+                "lower that too, or raise this"
+            )
         if self.max_batch > MOST_BATCH:
             raise ConfigError(f"a batch of {self.max_batch}; give at most {MOST_BATCH}")
         if self.workspace is not None and not 1 <= self.workspace <= MOST_WORKSPACE:

@@ -16,7 +16,7 @@ from crossiqa_edge.export.attention_plugin import for_plugin
 from crossiqa_edge.export.targets import Options, Progress
 from crossiqa_edge.export.trt_graph import for_tensorrt
 from crossiqa_edge.export.trt_layers import Layer, read_layers
-from crossiqa_edge.export.trt_progress import Phases, monitor
+from crossiqa_edge.export.trt_progress import Phases, interruptible, monitor
 from crossiqa_edge.export.trt_weights import constants_beside
 from crossiqa_edge.export.turing_graph import without_float32_products
 from crossiqa_edge.runtime.devices import RUNTIMES, absence, device
@@ -70,8 +70,22 @@ def compile_plan(
         BackendError: the library is missing, does not start, or failed on the graph.
         ConfigError: something that this library cannot do.
         ArtefactError: the library's parser refuses the graph.
+        KeyboardInterrupt: Ctrl-C, or a signal that does the same, came before the plan was whole.
     """
-    api = _library(runtime)
+    api, phases = _library(runtime), Phases(progress)
+    with interruptible(phases):
+        return _plan(api, runtime, graph, options, phases, where, timings)
+
+
+def _plan(
+    api: ModuleType,
+    runtime: str,
+    graph: bytes,
+    options: Options,
+    phases: Phases,
+    where: str,
+    timings: bytes | None,
+) -> Plan:
     log = _Log()
     builder = _builder(api, log, runtime)
     network = builder.create_network(_strongly_typed(api))
@@ -79,7 +93,6 @@ def compile_plan(
     ours = graph_of_plan(graph, runtime, options, where)
     if not parser.parse(ours):
         raise ArtefactError(f"{where}: {runtime} does not take this graph: {log.first_error()}")
-    phases = Phases(progress)
     config = builder.create_builder_config()
     config.profiling_verbosity = api.ProfilingVerbosity.DETAILED
     config.progress_monitor = reporter = monitor(api, phases)
@@ -91,8 +104,6 @@ def compile_plan(
         config.set_timing_cache(cache, ignore_mismatch=False)
     data = builder.build_serialized_network(network, config)
     del reporter  # it had to live until here
-    if phases.interrupted:
-        raise KeyboardInterrupt
     if data is None:
         raise BackendError(f"{where}: {runtime} could not build a plan: {log.first_error()}")
     kept = bytes(cache.serialize()) if cache is not None else None

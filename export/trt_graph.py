@@ -13,7 +13,7 @@ try:
     import onnx
 
     from crossiqa_edge.export.half import to_half
-    from crossiqa_edge.export.surgery import Surgery
+    from crossiqa_edge.export.surgery import Surgery, check_sound
 except ImportError as error:
     raise MissingDependencyError("building for TensorRT", "export") from error
 
@@ -26,7 +26,8 @@ def for_tensorrt(data: bytes, where: str = "ONNX file") -> bytes:
     """The ONNX file ``data``, an artefact's, with card and all metadata; only int8 graphs change.
 
     Raises:
-        ArtefactError: its first linear layer is none as ``graph`` writes it; ``where`` names the file.
+        ArtefactError: its first linear layer is none as ``graph`` writes it, or it breaks ONNX's rules;
+            ``where`` names the file.
     """
     model = onnx.load_model_from_string(data)
     if not any(node.op_type == "QuantizeLinear" for node in model.graph.node):
@@ -35,6 +36,6 @@ def for_tensorrt(data: bytes, where: str = "ONNX file") -> bytes:
     standard.version = max(standard.version, _OPSET)
     model.ir_version = max(model.ir_version, _IR_VERSION)
     halved = to_half(Surgery(model, where))
-    onnx.checker.check_model(halved)
+    check_sound(halved, where)
     rewritten: bytes = halved.SerializeToString()
     return rewritten

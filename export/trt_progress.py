@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
 from crossiqa_edge.export.targets import Progress
+
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Phases:
@@ -51,6 +57,37 @@ class Phases:
             self._progress(f"TensorRT: {name}", self._share)
         except KeyboardInterrupt:  # must not fly through native code: it is raised again after the build
             self.interrupted = True
+
+
+@contextmanager
+def interruptible(phases: Phases) -> Iterator[None]:
+    """Inside, a signal that would raise an exception is noted in ``phases``: the build ends at its next step.
+
+    Raised at once, the exception would fly through whichever Python the builder is in, such as its log, and
+    native code would drop it there and build on.
+
+    Raises:
+        KeyboardInterrupt: at the end, if there was one, whatever the build came to.
+    """
+
+    def note(number: int, frame: object) -> None:
+        phases.interrupted = True
+
+    apart = threading.current_thread() is not threading.main_thread()  # where signals never arrive
+    handlers = {} if apart else {number: signal.getsignal(number) for number in _INTERRUPTS}
+    raising = {number: handler for number, handler in handlers.items() if callable(handler)}
+    try:
+        for number in raising:
+            signal.signal(number, note)
+        yield
+    except Exception:
+        if not phases.interrupted:
+            raise
+    finally:
+        for number, handler in raising.items():
+            signal.signal(number, handler)
+    if phases.interrupted:
+        raise KeyboardInterrupt
 
 
 def monitor(api: ModuleType, phases: Phases) -> Any:

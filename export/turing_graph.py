@@ -17,7 +17,7 @@ try:
     import onnx
     from onnx import TensorProto, helper
 
-    from crossiqa_edge.export.surgery import Surgery
+    from crossiqa_edge.export.surgery import Surgery, check_sound
 except ImportError as error:
     raise MissingDependencyError("building for TensorRT", "export") from error
 
@@ -26,7 +26,8 @@ def without_float32_products(data: bytes, where: str = "ONNX file") -> bytes:
     """The ONNX file ``data``, of ours, without float32 ``Gemm`` and ``MatMul``; other types keep theirs.
 
     Raises:
-        ArtefactError: a ``Gemm`` is no linear layer as ``graph`` writes it; ``where`` names the file.
+        ArtefactError: a ``Gemm`` is no linear layer as ``graph`` writes it, or the graph breaks ONNX's
+            rules; ``where`` names the file.
     """
     model = onnx.load_model_from_string(data)
     inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
@@ -41,7 +42,7 @@ def without_float32_products(data: bytes, where: str = "ONNX file") -> bytes:
         else:
             nodes.append(node)
     changed = surgery.finished(nodes)
-    onnx.checker.check_model(changed)
+    check_sound(changed, where)
     rewritten: bytes = changed.SerializeToString()
     return rewritten
 

@@ -25,11 +25,14 @@ def workplace(folder: Path, output: Path) -> Iterator[Path]:
     Raises:
         OutputError: ``folder`` is missing or not writable, or the disk is full.
     """
+    folder = folder.absolute()  # as errors from within have it, whatever Python's TemporaryDirectory gives
     try:
         with TemporaryDirectory(prefix=_PREFIX, dir=folder) as place:
             yield Path(place)
     except OSError as error:
-        raise OutputError(f"{output}: cannot write here ({error.strerror}); choose another path") from error
+        raise OutputError(
+            f"{output}: cannot write here ({error.strerror or error}); choose another path"
+        ) from error
     except CrossIQAError as error:
         within = re.match(re.escape(str(folder / _PREFIX)) + r"[^:]*: ", str(error))
         if within is None:

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from crossiqa_edge.atomic import atomic_write
 from crossiqa_edge.card import CARD_KEY, ModelCard
-from crossiqa_edge.errors import ArtefactError, MissingDependencyError
+from crossiqa_edge.errors import MissingDependencyError
 from crossiqa_edge.export.acceptance import LIMITS, Acceptance, Infer, accept, require
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.ort import OrtBackend
 
 try:
     import onnx
+
+    from crossiqa_edge.export.surgery import check_sound
 except ImportError as error:
     raise MissingDependencyError("writing ONNX graphs", "export") from error
 
@@ -48,10 +50,6 @@ def with_card(data: bytes, card: ModelCard) -> bytes:
 
 def _serialised(graph: onnx.ModelProto, card: ModelCard) -> bytes:
     onnx.helper.set_model_props(graph, {CARD_KEY: card.to_json()})
-    try:
-        onnx.checker.check_model(graph, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        told = " ".join(str(error).split())[:300]
-        raise ArtefactError(f"{card.name} {card.precision}: the graph is not sound: {told}") from error
+    check_sound(graph, f"{card.name} {card.precision}", shapes=True)
     data: bytes = graph.SerializeToString()
     return data

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
 
+from crossiqa_edge.cli.console import ended_by_sigterm
 from crossiqa_edge.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def command(
     named_original = Artefact.open(locate(reference)) if reference is not None else None
     named = output or Path(bundle_name(given, kind, precision))
     check_parts(given, named, named_original, kernels)  # before the work of exporting
-    with _in_precision(model, given, precision) as (source, exported_from):
+    with ended_by_sigterm(), _in_precision(model, given, precision, named) as (source, exported_from):
         original = named_original or exported_from
         made = make_bundle(source, kind, named, original=original, kernels=kernels)
     click.echo(f"{made}  ({source.card.identity}, {source.card.precision}, for {kind.title})")
@@ -100,10 +100,11 @@ def command(
 
 @contextmanager
 def _in_precision(
-    model: str, source: Artefact, precision: str | None
+    model: str, source: Artefact, precision: str | None, output: Path
 ) -> Iterator[tuple[Artefact, Artefact | None]]:
     """``source``, the artefact ``model``, or an accepted export of it in ``precision``, gone afterwards.
 
+    It is made beside ``output``, which errors name.
     With it comes the float32 graph that it was exported from, None where it was not.
     """
     if precision is None or (source.kind == "onnx" and source.card.precision == precision):
@@ -111,14 +112,15 @@ def _in_precision(
         return
     from crossiqa_edge.cli.export import progress_bar
     from crossiqa_edge.export.conversion import Recipe, convert, plan
+    from crossiqa_edge.export.workplace import workplace
 
-    with TemporaryDirectory(prefix="crossiqa-bundle-") as folder:
-        planned = plan(model, "onnx", Path(folder) / "model.onnx", recipe=Recipe(precision))
+    with workplace(output.parent, output) as folder:
+        planned = plan(model, "onnx", folder / "model.onnx", recipe=Recipe(precision))
         with progress_bar() as progress:
             if planned.source.kind == "onnx" or precision == "fp32":
                 graph, original = convert(planned, progress).graph, planned.source
             else:  # in two steps, for the float32 graph between them
-                single = Path(folder) / "original.onnx"
+                single = folder / "original.onnx"
                 original = convert(plan(planned.source.path, "onnx", single), progress).graph
                 graph = convert(replace(planned, source=original, original=original), progress).graph
         yield graph, None if precision == "fp32" else original

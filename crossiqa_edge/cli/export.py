@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crossiqa_edge.cli.console import complain
+from crossiqa_edge.cli.console import complain, ended_by_sigterm
 from crossiqa_edge.export.original import shipped_original
 from crossiqa_edge.export.targets import PRECISIONS, TARGETS, Options, Progress
 
@@ -126,7 +126,7 @@ def command(
         for number, step in enumerate(planned.steps, 1):
             click.echo(f"{number}. {step}")
         return
-    with progress_bar() as progress:
+    with ended_by_sigterm(), progress_bar() as progress:
         outcome = convert(planned, progress)
     _print(planned, outcome)
 

@@ -108,3 +108,34 @@ def test_without_the_function_only_the_node_is_left(graphs):
 def test_a_graph_without_attention_is_refused(tiny_onnx):
     with pytest.raises(ArtefactError, match="no attention in this graph"):
         with_nodes(onnx.load(tiny_onnx))
+
+
+def split_by_something_else(graph, transpose):
+    place = list(graph.node).index(transpose)
+    graph.node.insert(place, onnx.helper.make_node("Identity", [transpose.input[0]], ["same"], "same"))
+    transpose.input[0] = "same"
+
+
+def split_into_fewer(graph, transpose):
+    split = next(node for node in graph.node if node.output[0] == transpose.input[0])
+    graph.initializer.append(onnx.numpy_helper.from_array(np.array([-1, 197]), "short"))
+    split.input[1] = "short"
+
+
+def computed_by_nothing(graph, transpose):
+    transpose.input[0] = "views"
+
+
+@pytest.mark.parametrize("edit", [split_by_something_else, split_into_fewer, computed_by_nothing])
+def test_attention_that_is_written_otherwise_is_a_line(edit):
+    model = plain(OPSET)
+    transposes = [node for node in model.graph.node if node.op_type == "Transpose"]
+    edit(model.graph, next(node for node in transposes if list(node.attribute[0].ints) == [2, 0, 3, 1, 4]))
+    with pytest.raises(ArtefactError, match="export it again"):
+        with_nodes(model)
+
+
+def test_a_transposition_without_an_order_is_no_attention():
+    model = plain(OPSET)
+    model.graph.node.append(onnx.helper.make_node("Transpose", ["blocks.0"], ["turned"], "turned"))
+    assert has_nodes(with_nodes(model))

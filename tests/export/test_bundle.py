@@ -7,6 +7,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from bundle_run import python
@@ -191,6 +192,19 @@ def test_archives_of_other_kinds_are_refused(source, tmp_path, name):
     with pytest.raises(OutputError, match=r"\.tar\.gz or \.zip"):
         make_bundle(source, ORIN, tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["bundle", "bundle.zip"])
+def test_an_error_names_the_bundle_and_no_file_of_its_making(source, tmp_path, monkeypatch, name):
+    """The file that fails is one that the user has never seen, and that is gone by then."""
+    graph = onnx.load(source.path)
+    bias = next(item for item in graph.graph.initializer if item.name == "head.bias")
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.full(1, np.nan, np.float32), bias.name))
+    (tmp_path / "nan.onnx").write_bytes(graph.SerializeToString())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ArtefactError, match=rf"^{name}: gave a score outside 0\.\.100"):
+        make_bundle(Artefact.open("nan.onnx"), ORIN, Path(name))
+    assert [path.name for path in tmp_path.iterdir()] == ["nan.onnx"]
 
 
 def test_bare_weights_are_refused(micro_export, tmp_path):

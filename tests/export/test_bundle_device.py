@@ -72,7 +72,7 @@ def test_without_tensorrt_the_build_script_says_so_in_a_line(bundle):
 def test_the_build_script_refuses_batches_that_fall(bundle):
     done = on_device(bundle, "build_engine.py", "--max-batch", "4", "--opt-batch", "8")
     assert done.returncode == 2
-    assert "must not fall" in done.stderr
+    assert "--max-batch" in done.stderr
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -1,9 +1,12 @@
 """Three ways to find how far int8 should reach, on histograms whose answer is known."""
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
-from crossiqa_edge.export.calibration import BINS, METHODS, PERCENTILE, STEPS
+from crossiqa_edge.errors import ArtefactError
+from crossiqa_edge.export.calibration import BINS, METHODS, PERCENTILE, STEPS, scores, thresholds
 
 
 def histogram(values):
@@ -49,3 +52,35 @@ def test_mse_is_the_best_there_is():
     found = np.abs(values).max() * METHODS["mse"](histogram(values)) / BINS
     best = min(cost(reach) for reach in np.linspace(2, np.abs(values).max(), 300))
     assert cost(found) < 1.02 * best
+
+
+VIEWS = np.zeros((1, 224, 224, 3), np.uint8)
+
+
+@pytest.fixture
+def graph(micro_export):
+    return onnx.load(micro_export.onnx)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_a_line(graph, value):
+    """As of weights of a training that went astray."""
+    bias = next(item for item in graph.graph.initializer if item.name == "blocks.0.norm1.bias")
+    changed = np.array(numpy_helper.to_array(bias))
+    changed[0] = value
+    bias.CopyFrom(numpy_helper.from_array(changed, bias.name))
+    with pytest.raises(ArtefactError, match=r"values in 'blocks\.0\.norm1' that are not finite"):
+        thresholds(graph, ["blocks.0.norm1"], VIEWS, "percentile")
+
+
+def test_a_graph_that_does_not_run_is_a_line(graph):
+    """onnxruntime takes it, and fails on its shapes: eight pictures' scores beside two views."""
+    head = next(node for node in graph.graph.node if node.name == "head")
+    head.input[1] = "blocks.0"
+    with pytest.raises(ArtefactError, match=r"onnxruntime does not run this graph: .*'head'"):
+        scores(graph, np.repeat(VIEWS, 2, axis=0))
+
+
+def test_a_graph_without_the_value_asked_for_is_a_line(graph):
+    with pytest.raises(ArtefactError, match=r"onnxruntime does not run this graph: .*nonesuch"):
+        thresholds(graph, ["nonesuch"], VIEWS, "percentile")

@@ -243,7 +243,9 @@ def test_what_makes_no_sense_is_refused(micro_export, recipe, to, words):
 
 
 def test_a_graph_that_already_is_what_is_asked_for_is_refused(int8, micro_export, tmp_path):
-    with pytest.raises(ConfigError, match="already int8"):
+    with pytest.raises(ConfigError, match="already int8; use --precision int8, or give the float32 graph"):
+        plan(int8.path, "triton-server", tmp_path / "repository")
+    with pytest.raises(ConfigError, match="already int8; give the"):
         plan(int8.path, output=tmp_path / "x.onnx", recipe=Recipe("fp16"))
     alone = tmp_path / "alone.onnx"
     alone.write_bytes(micro_export.onnx.read_bytes())

@@ -151,5 +151,22 @@ def test_a_first_layer_of_another_shape_in_int8_is_a_line(source):
         for_tensorrt(model.SerializeToString(), "that file")
 
 
+def with_an_attribute_too_many(model):
+    next(node for node in model.graph.node if node.op_type == "Softmax").attribute.append(
+        helper.make_attribute("nonesuch", 1)
+    )
+    return model.SerializeToString()
+
+
+def test_a_graph_that_breaks_the_rules_is_a_line(source):
+    """Where nobody has run it before: a bundle's, and one for TensorRT."""
+    for graph, rewritten in (
+        (onnx.load_from_string(int8_graph(source)), for_tensorrt),
+        (onnx.load(source.path), without_float32_products),
+    ):
+        with pytest.raises(ArtefactError, match=r"that file: the graph is not sound: .*nonesuch"):
+            rewritten(with_an_attribute_too_many(graph), "that file")
+
+
 def test_a_float32_graph_still_becomes_half(source):
     assert to_half(Surgery.open(source)).graph.node

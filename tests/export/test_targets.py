@@ -117,8 +117,8 @@ def test_the_accelerator_is_refused_in_float32():
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"opt_batch": 0}, "must not fall"),
-        ({"opt_batch": 9, "max_batch": 8}, "must not fall"),
+        ({"opt_batch": 0}, "--opt-batch 0: a batch has at least one view"),
+        ({"max_batch": 4}, "--max-batch 4 is below --opt-batch, the fastest, which is 8: lower that too"),
         ({"max_batch": 65537}, "a batch of 65537; give at most 65536"),
         ({"workspace": 0}, "a workspace of 0 MiB; give 1 to 16777216"),
         ({"workspace": 99999999999999}, "give 1 to 16777216"),

@@ -1,10 +1,12 @@
 """Kernel timings from one build to the next, on a stand-in for TensorRT, which has not been run."""
 
+import signal
 import sys
+from contextlib import suppress
 
 import onnx
 import pytest
-from builder_stand_in import stand_in
+from builder_stand_in import Builder, stand_in
 from precisions import int8_graph
 
 from crossiqa_edge.errors import ArtefactError, BackendError
@@ -44,6 +46,17 @@ def test_timings_go_into_the_builders_cache_and_come_back_with_the_plan(library,
     assert library.mismatches == [False, False], (
         "timings of another GPU or version are the library's to refuse"
     )
+
+
+def test_ctrl_c_is_not_lost_in_the_builder(library, tiny_onnx, monkeypatch):
+    def build(builder, network, config):
+        with suppress(KeyboardInterrupt):  # as native code does with what its log raises
+            signal.raise_signal(signal.SIGINT)
+        return b"plan"
+
+    monkeypatch.setattr(Builder, "build_serialized_network", build)
+    with pytest.raises(KeyboardInterrupt):
+        compile_plan("tensorrt", tiny_onnx.read_bytes(), Options(), silent)
 
 
 def test_what_one_build_timed_is_kept_for_the_next(library, tiny_onnx, tmp_path):

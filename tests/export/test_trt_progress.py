@@ -1,8 +1,11 @@
 """Nested phases become one share that never falls."""
 
+import signal
+
 import pytest
 
-from crossiqa_edge.export.trt_progress import Phases
+from crossiqa_edge.errors import BackendError
+from crossiqa_edge.export.trt_progress import Phases, interruptible
 
 
 @pytest.fixture
@@ -59,3 +62,42 @@ def test_an_interrupt_ends_the_build_instead_of_flying_through_it():
     phases.start("build", None, 2)
     assert phases.interrupted
     assert phases.step("build", 0) is False
+
+
+@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def raising(request):
+    """A signal that raises KeyboardInterrupt, as in the command line."""
+    before = signal.signal(request.param, signal.default_int_handler)
+    yield request.param
+    signal.signal(request.param, before)
+
+
+def test_a_signal_is_noted_and_raised_once_the_build_is_over(phases, raising):
+    """Raised within a callback, such as the builder's log, native code would drop it and build on."""
+    noted = []
+    with pytest.raises(KeyboardInterrupt), interruptible(phases):
+        signal.raise_signal(raising)
+        noted.append(phases.step("build", 0))
+    assert noted == [False]
+    assert signal.getsignal(raising) is signal.default_int_handler
+
+
+def test_a_build_that_failed_for_the_interrupt_is_an_interrupted_one(phases, raising):
+    with pytest.raises(KeyboardInterrupt), interruptible(phases):
+        signal.raise_signal(raising)
+        raise BackendError("could not build a plan")
+
+
+def test_other_failures_stay_what_they_are(phases):
+    with pytest.raises(BackendError), interruptible(phases):
+        raise BackendError("could not build a plan")
+
+
+def test_a_signal_that_is_ignored_stays_ignored(phases):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interruptible(phases):
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not phases.interrupted
