@@ -10,6 +10,8 @@ EAGER = "eager"
 COMPILED = "torch.compile"
 TUNED = f"{COMPILED} max-autotune"
 
+MODES = ("launches", "graph")  # in which each of them is timed, in this order
+
 
 def compiles(name: str) -> bool:
     """Whether a candidate is prepared by torch.compile, which takes seconds to minutes."""

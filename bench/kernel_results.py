@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crossiqa_edge.bench.jsonl import Row, parsed
+from crossiqa_edge.bench.kernel_names import MODES
 from crossiqa_edge.bench.rows import latest_run
 from crossiqa_edge.errors import InputError
 
@@ -48,10 +49,21 @@ def profiles(rows: Iterable[Row]) -> list[Row]:
 def complete(rows: Iterable[Row]) -> set[str]:
     """Titles of the cases in ``rows``, timings or profiles, that nothing was left out of for want of time.
 
-    A failure is a result too.
+    A failure is a result too, but not what the end of the process cut off.
     """
     last = current(rows)
-    return {title_of(row) for row in last} - {title_of(row) for row in last if row.get("error") == LEFT_OUT}
+    left_out = {title_of(row) for row in last if row.get("error") == LEFT_OUT}
+    return {title_of(row) for row in last} - left_out - _cut_off(last)
+
+
+def _cut_off(rows: Sequence[Row]) -> set[str]:
+    """Titles of the cases that end between their modes: a candidate lacks the last, and no row says why."""
+    began, ended = (
+        {(title_of(row), row["candidate"]) for row in rows if row.get("mode") == mode} for mode in MODES
+    )
+    failed = {(title_of(row), row["candidate"]) for row in rows if "error" in row}
+    as_a_whole = {title for title, candidate in failed if candidate is None}
+    return {title for title, _ in began - ended - failed} - as_a_whole
 
 
 def to_go_on_with(path: Path, facts: Row) -> list[Row]:

@@ -18,7 +18,7 @@ import torch
 from crossiqa_edge.bench.gpu_timing import Call, Timer, take_turns
 from crossiqa_edge.bench.jsonl import Row
 from crossiqa_edge.bench.kernel_cases import Case, Planned
-from crossiqa_edge.bench.kernel_names import COMPILED, EAGER, OURS, TUNED, compiles
+from crossiqa_edge.bench.kernel_names import COMPILED, EAGER, MODES, OURS, TUNED, compiles
 from crossiqa_edge.bench.kernel_peers import forget_compiled
 from crossiqa_edge.bench.kernel_results import LEFT_OUT
 from crossiqa_edge.bench.timing import Timing, compare
@@ -151,9 +151,7 @@ def _timed(case: Case, timer: Timer, *, roof: Roof, budget: Budget, rounds: int,
     calls, failed = prepared(case, timer, budget, after)
     off_by = distances(calls)
     graphs, not_recorded = _recorded(calls, timer)
-    for name, error in chain(failed.items(), not_recorded.items()):
-        yield {"candidate": name, "error": error}
-    for mode, ready in (("launches", calls), ("graph", graphs)):
+    for mode, ready in zip(MODES, (calls, graphs), strict=True):
         timings = take_turns(ready, timer, rounds=rounds)
         for name, timing in timings.items():
             yield {
@@ -162,6 +160,9 @@ def _timed(case: Case, timer: Timer, *, roof: Roof, budget: Budget, rounds: int,
                 **_figures(timing, timings.get(OURS), roof.attainable_ms(case, name)),
                 "distance": off_by[name],
             }
+    # Last: a case that is cut off between its modes is then known by what it lacks.
+    for name, error in chain(failed.items(), not_recorded.items()):
+        yield {"candidate": name, "error": error}
 
 
 def prepared(case: Case, timer: Timer, budget: Budget, after: int) -> tuple[dict[str, Call], dict[str, str]]:

@@ -6,13 +6,15 @@ python -m crossiqa_edge.bench.kernel_table bench/results/kernels.jsonl
 from __future__ import annotations
 
 import argparse
-import json
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from crossiqa_edge.bench import kernel_goals
-from crossiqa_edge.bench.jsonl import Row
+from crossiqa_edge.bench.jsonl import Row, parsed
 from crossiqa_edge.bench.kernel_results import current, profiles, timings, title_of
+from crossiqa_edge.bench.rows import latest_run
+from crossiqa_edge.errors import InputError
 
 HEADER = ("case", "candidate", "mode", "p50 µs", "p95 µs", "of the roof", "times ours", "off by")
 PROFILE_HEADER = ("case", "candidate", "kernel on the GPU", "launches", "µs")
@@ -95,12 +97,20 @@ def _markdown(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join([shown[0], "|---" * len(lines[0]) + "|", *shown[1:]])
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("results", type=Path, help="kernels.jsonl of crossiqa_edge.bench.kernels")
-    rows = [json.loads(line) for line in parser.parse_args().results.read_text().splitlines()]
-    print(as_markdown([row for row in rows if row["run"] == rows[-1]["run"]]))
+    path = parser.parse_args(arguments).results
+    try:
+        rows = [row for _, row in parsed(path)]
+        if not rows:
+            raise InputError(f"{path}: no results; make some with python -m crossiqa_edge.bench.kernels")
+    except InputError as error:
+        print(f"crossiqa: {error}", file=sys.stderr)
+        return 2
+    print(as_markdown(latest_run(rows)))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

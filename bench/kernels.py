@@ -29,7 +29,8 @@ from crossiqa_edge.bench.kernel_results import still_to_do, title, to_go_on_with
 from crossiqa_edge.bench.kernel_run import Budget, Roof, answers, now, run
 from crossiqa_edge.bench.kernel_table import as_text, goals_as_text, profiles_as_text
 from crossiqa_edge.bench.kernel_watch import watched
-from crossiqa_edge.errors import CrossIQAError, OutputError
+from crossiqa_edge.bench.timing import MIN_ROUNDS
+from crossiqa_edge.errors import ConfigError, CrossIQAError, OutputError
 
 FILE = "kernels.jsonl"
 SECONDS = 500.0  # for everything; what torch.compile takes longer than expected comes on top
@@ -100,7 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, required=True, help=f"folder to which {FILE} belongs")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for everything (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=20, help="turns of each candidate, at least 8")
+    parser.add_argument(
+        "--rounds", type=int, default=20, help=f"turns of each candidate, at least {MIN_ROUNDS}"
+    )
     parser.add_argument("--only", metavar="WORDS", help="cases whose name contains this: 'encoder size tiny'")
     parser.add_argument(
         "--resume", action="store_true", help="go on with the file's last run: measure what it left out"
@@ -110,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _measure(options: argparse.Namespace) -> int:
     start = perf_counter()
+    _check(options)
     path = _writable(options.out / FILE)
     facts = run_facts()
     earlier = to_go_on_with(path, facts) if options.resume else []
@@ -161,6 +165,15 @@ def _try(
 def _chosen(planned: Sequence[Planned], only: str | None, earlier: Sequence[Row]) -> list[Planned]:
     wanted = still_to_do([title(item.kernel, item.shape) for item in planned], earlier, only)
     return [item for item, chosen in zip(planned, wanted, strict=True) if chosen]
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raise ConfigError where measuring would say nothing."""
+    if options.rounds < MIN_ROUNDS:
+        raise ConfigError(f"--rounds is at least {MIN_ROUNDS}, not {options.rounds}: fewer know of no drift")
+    everything = plan("cuda", torch.float16) + experiments("cuda", torch.float16)
+    if not _chosen(everything, options.only, []):
+        raise ConfigError(f"no case's name contains {options.only!r}; leave out --only to see all of them")
 
 
 def _writable(path: Path) -> Path:

@@ -22,7 +22,7 @@ from timm.models.vision_transformer import Attention, Block, LayerScale, Mlp
 from torch import Tensor, nn
 
 from crossiqa_edge.errors import ConfigError
-from crossiqa_edge.kernels.attention import attention
+from crossiqa_edge.kernels.attention import HEAD_DIMS, attention
 from crossiqa_edge.kernels.layer_norm import layer_norm
 from crossiqa_edge.kernels.linear import linear
 
@@ -105,8 +105,12 @@ def unfusable(block: Block) -> str | None:
     if type(block) is not Block or type(attend) is not Attention or type(mlp) is not Mlp:
         return f"it is made of {type(block).__name__}, {type(attend).__name__} and {type(mlp).__name__}"
     optional = (getattr(attend, "norm", None), getattr(attend, "gate", None))  # older timm has neither
-    if not isinstance(mlp.fc1, nn.Linear):
-        return "its MLP is made of convolutions"
+    if not all(_plain_linear(layer) for layer in (attend.qkv, attend.proj, mlp.fc1, mlp.fc2)):
+        return "its layers are not all torch's own Linear"
+    if attend.head_dim not in HEAD_DIMS:
+        return f"its heads have {attend.head_dim} elements, not {', '.join(map(str, HEAD_DIMS))}"
+    if any(_has_hooks(module) for module in block.modules()):
+        return "it or a part of it has hooks, which nothing would call"
     idle = (attend.q_norm, attend.k_norm, mlp.norm, block.drop_path1, block.drop_path2, *optional)
     if not all(module is None or isinstance(module, nn.Identity) for module in idle):
         return "it normalises queries and keys, gates, or drops paths"
@@ -119,6 +123,17 @@ def unfusable(block: Block) -> str | None:
     if not all(isinstance(scale, nn.Identity | LayerScale) for scale in (block.ls1, block.ls2)):
         return "it scales its branches in another way than LayerScale"
     return None
+
+
+def _plain_linear(layer: nn.Module) -> bool:
+    """Whether ``layer`` computes what its weight and bias say, and not more, as an adapter does."""
+    return isinstance(layer, nn.Linear) and type(layer).forward is nn.Linear.forward
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    """Whether calling ``module`` would call something else as well: pruning computes its weights so."""
+    kinds = ("forward_pre", "forward", "backward_pre", "backward")
+    return any(getattr(module, f"_{kind}_hooks") for kind in kinds)
 
 
 def _plain_norm(norm: nn.Module) -> bool:

@@ -20,7 +20,6 @@ from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.kernels.device import DTYPES
 
 HEAD_DIMS = (16, 32, 64, 128)
-_LARGEST_BATCH = 65535  # programs along the third axis of a launch grid
 
 
 def attention(qkv: Tensor, mask: Tensor | None = None, *, scale: float | None = None) -> Tensor:
@@ -171,8 +170,6 @@ def checked_scale(qkv: Tensor, mask: Tensor | None, scale: float | None) -> floa
             f"the mask of attention is bool {tuple(qkv.shape[:2])} on {qkv.device}, "
             f"not {mask.dtype} {tuple(mask.shape)} on {mask.device}"
         )
-    if qkv.is_cuda and qkv.shape[0] > _LARGEST_BATCH:
-        raise ConfigError(f"attention takes at most {_LARGEST_BATCH} views at once, not {qkv.shape[0]}")
     scale = qkv.shape[4] ** -0.5 if scale is None else float(scale)
     if not 0 < scale < math.inf:
         raise ConfigError(f"the scale of attention is a finite number above 0, not {scale}")

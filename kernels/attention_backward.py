@@ -231,6 +231,7 @@ def specs(workload: Workload) -> Iterator[KernelSpec]:
                 **{"tokens": workload.tokens, "heads": workload.heads, "batch": workload.batch},
                 **{"batch_stride": workload.tokens * row, "token_stride": row},
             },
+            fixed=("tokens",),
             aligned=("batch_stride", "token_stride"),
             warps=tile.warps,
             stages=tile.stages,

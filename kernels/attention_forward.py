@@ -22,6 +22,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.kernels.attention_attend import attend_to_all
 from crossiqa_edge.kernels.attention_pairs import attend_in_pairs
 from crossiqa_edge.kernels.attention_rows import load_rows, store_rows, with_adjacent_heads
@@ -30,6 +31,8 @@ from crossiqa_edge.kernels.device import DTYPES, architecture, current_device, d
 from crossiqa_edge.kernels.pairs import quotient
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
 from crossiqa_edge.kernels.targets import compile_options, target_of
+
+_LARGEST_BATCH = 65535  # programs along the third axis of a launch grid
 
 
 @triton.jit
@@ -123,6 +126,8 @@ def launch_attention(
     tests and measurements.
     """
     batch, tokens, _, heads, dim = qkv.shape
+    if batch > _LARGEST_BATCH:  # asked here, where a batch has a size: torch.export is to allow any
+        raise ConfigError(f"attention takes at most {_LARGEST_BATCH} views at once, not {batch}")
     qkv = with_adjacent_heads(qkv)
     out = qkv.new_empty(batch, tokens, heads * dim)
     shape = (4, batch, heads, tokens) if save_sums else (0,)
@@ -186,6 +191,7 @@ def attention_spec(
             **{"tokens": workload.tokens, "heads": workload.heads, "batch": workload.batch},
             **{"batch_stride": workload.tokens * row, "token_stride": row},
         },
+        fixed=("tokens",),  # STEP and REST are its digits
         aligned=("batch_stride", "token_stride"),
         warps=tile.warps,
         stages=tile.stages,

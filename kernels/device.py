@@ -34,5 +34,11 @@ def _capability(index: int | None) -> int:
 
 def dot_precision(dtype: torch.dtype) -> str:
     """How float32 products are computed, as torch is set to do it: ``ieee``, or ``tf32`` on tensor cores."""
-    fast = dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest"
-    return "tf32" if fast else "ieee"
+    return "tf32" if dtype == torch.float32 and _torch_allows_tf32() else "ieee"
+
+
+def _torch_allows_tf32() -> bool:
+    """Whether torch was told so, in whatever way: ``get_float32_matmul_precision`` fails after the newest."""
+    products = torch.backends.cuda.matmul
+    precision = getattr(products, "fp32_precision", None)  # torch 2.9 and later have it
+    return bool(products.allow_tf32 if precision is None else precision == "tf32")

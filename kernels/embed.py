@@ -26,6 +26,7 @@ from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.kernels.device import DTYPES, architecture, current_device, dot_precision
 from crossiqa_edge.kernels.embed_kernels import embed_levels_kernel, embed_linear_kernel
 from crossiqa_edge.kernels.pixels import sampled_pixels
+from crossiqa_edge.kernels.shapes import check_shapes
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
 from crossiqa_edge.kernels.targets import compile_options
 from crossiqa_edge.kernels.tiles import EmbedTile, embed_tile
@@ -94,6 +95,18 @@ def check(operands: Operands) -> None:
         raise ConfigError(
             "give an RGB picture (B, H, W, 3), or luma (B, H, W) with chroma and colour factors"
         )
+    batch, height, width = operands.picture.shape[:3]
+    if min(height, width) < 2:
+        raise ConfigError(f"{width} x {height} pixels have nothing to reflect; give at least 2 x 2")
+    tiles, columns = operands.corners.shape[1], len(operands.weights[-1])
+    check_shapes(
+        "embed",
+        corners=(operands.corners, (batch, tiles, tiles, 2)),
+        chroma=(operands.chroma, (batch, -(-height // 2), -(-width // 2), 2)),
+        class_token=(operands.class_token, (columns,)),
+        position=(operands.position, (expected, columns)),
+        **{f"bias {n}": (bias, (len(operands.weights[n]),)) for n, bias in enumerate(operands.biases)},
+    )
 
 
 @torch.library.custom_op("crossiqa::embed", mutates_args=())

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from crossiqa_edge.errors import ConfigError
+from crossiqa_edge.kernels.shapes import check_shapes
 
 ACTIVATIONS = ("none", "gelu")
 
@@ -53,10 +54,25 @@ def finish_and_store(
     tl.store(output_pointer + wide_row * COLUMNS + column[None, :], product, mask=valid)
 
 
-def check_activation(activation: str) -> None:
-    """ConfigError unless ``activation`` is one of ACTIVATIONS."""
+def check_layer(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    scale: Tensor | None,
+    residual: Tensor | None,
+    activation: str,
+) -> None:
+    """ConfigError unless ``activation`` is one of ACTIVATIONS, and the operands' shapes belong together."""
     if activation not in ACTIVATIONS:
         raise ConfigError(f"unknown activation {activation!r}; choose from {', '.join(ACTIVATIONS)}")
+    columns = len(weight)
+    check_shapes(
+        "linear",
+        weight=(weight, (columns, x.shape[-1])),
+        bias=(bias, (columns,)),
+        scale=(scale, (columns,)),
+        residual=(residual, (*x.shape[:-1], columns)),
+    )
 
 
 def finish_reference(

@@ -22,6 +22,7 @@ from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.kernels.device import architecture, current_device
 from crossiqa_edge.kernels.pairs import pair_sum, plus, quotient
 from crossiqa_edge.kernels.rows import LAYER_NORM_EPSILON, normalised_rows
+from crossiqa_edge.kernels.shapes import check_shapes
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
 from crossiqa_edge.kernels.targets import compile_options
 from crossiqa_edge.kernels.tiles import row_tile
@@ -100,7 +101,7 @@ def head_reference(
     pooled = tokens[:, 0].to(wide) if pooling == "token" else tokens[:, 1:].to(wide).mean(1)
     centred = pooled - pooled.mean(-1, keepdim=True)
     deviation = (centred.square().mean(-1, keepdim=True) + epsilon).sqrt()
-    embedding = centred / deviation * norm_weight.to(wide) + norm_bias.to(wide)
+    embedding = (centred / deviation * norm_weight.to(wide) + norm_bias.to(wide)).contiguous()
     raw = (embedding * weight.to(wide).flatten()).sum(-1) + bias.to(wide)
     slope, offset = calibration.to(wide)
     return embedding, raw, 100.0 * torch.sigmoid(slope * raw + offset)
@@ -169,12 +170,18 @@ def head(
         pooling: ``token``: the class token, at 0; ``mean``: of all tokens but that, normalised after pooling.
 
     Raises:
-        ConfigError: unknown ``pooling``, or a mean of no tokens.
+        ConfigError: unknown ``pooling``, a mean of no tokens, or other shapes.
     """
     if pooling not in POOLINGS:
         raise ConfigError(f"unknown pooling {pooling!r}; choose from {', '.join(POOLINGS)}")
     if pooling == "mean" and tokens.shape[1] < 2:
         raise ConfigError("there are no tokens to pool beside the class token; give at least one patch")
+    width = tokens.shape[-1]
+    check_shapes(
+        "head",
+        **{"norm_weight": (norm_weight, (width,)), "norm_bias": (norm_bias, (width,))},
+        **{"weight": (weight.flatten(), (width,)), "bias": (bias, (1,)), "calibration": (calibration, (2,))},
+    )
     run = launch_head if tokens.is_cuda else head_reference
     return run(tokens, norm_weight, norm_bias, weight, bias, calibration, epsilon, pooling)
 

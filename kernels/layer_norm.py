@@ -24,6 +24,7 @@ from crossiqa_edge.kernels.device import architecture, current_device
 from crossiqa_edge.kernels.layer_norm_backward import layer_norm_backward
 from crossiqa_edge.kernels.pairs import exact_product, plus
 from crossiqa_edge.kernels.rows import LAYER_NORM_EPSILON, as_rows, normalised_rows
+from crossiqa_edge.kernels.shapes import check_shapes
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
 from crossiqa_edge.kernels.targets import compile_options
 from crossiqa_edge.kernels.tiles import row_tile
@@ -86,7 +87,10 @@ def layer_norm_reference(
     residual: Tensor | None = None,
     scale: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """(normalised, stream) by the formula above, in float32 (float64 where the inputs are)."""
+    """(normalised, stream) by the formula above, in float32 (float64 where the inputs are).
+
+    Contiguous, as the kernel's are, whatever the strides of ``branch``: torch.compile counts on it.
+    """
     wide = torch.promote_types(branch.dtype, torch.float32)
     stream = branch.to(wide)
     if scale is not None:
@@ -96,7 +100,8 @@ def layer_norm_reference(
     centred = stream - stream.mean(-1, keepdim=True)
     deviation = (centred.square().mean(-1, keepdim=True) + epsilon).sqrt()
     normalised = centred / deviation * weight + bias
-    return normalised.to(branch.dtype), stream.to(branch.dtype if residual is None else residual.dtype)
+    stream = stream.to(branch.dtype if residual is None else residual.dtype)
+    return normalised.to(branch.dtype).contiguous(), stream.contiguous()
 
 
 def launch_layer_norm(
@@ -143,7 +148,12 @@ def launch_layer_norm(
 
 @torch.library.custom_op("crossiqa::layer_norm", mutates_args=())
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float) -> Tensor:
-    """LayerNorm of x (..., width); weight and bias (width,). The reference on a CPU, the kernel on a GPU."""
+    """LayerNorm of x (..., width); weight and bias (width,). The reference on a CPU, the kernel on a GPU.
+
+    Raises:
+        ConfigError: shapes other than these.
+    """
+    check_shapes("layer_norm", weight=(weight, x.shape[-1:]), bias=(bias, x.shape[-1:]))
     run = launch_layer_norm if x.is_cuda else layer_norm_reference
     return run(x, weight, bias, epsilon)[0]
 
@@ -161,7 +171,16 @@ def add_layer_norm(
 
     branch and residual (..., width); scale (width,), or None for 1; weight and bias (width,). The reference
     on a CPU, the kernel on a GPU.
+
+    Raises:
+        ConfigError: shapes other than these.
     """
+    width = branch.shape[-1:]
+    check_shapes(
+        "add_layer_norm",
+        **{"residual": (residual, branch.shape), "scale": (scale, width)},
+        **{"weight": (weight, width), "bias": (bias, width)},
+    )
     run = launch_layer_norm if branch.is_cuda else layer_norm_reference
     return run(branch, weight, bias, epsilon, residual, scale)
 

@@ -118,7 +118,10 @@ def layer_norm_backward_reference(
     branch: Tensor | None = None,
     scale: Tensor | None = None,
 ) -> list[Tensor]:
-    """Gradients as ``launch_layer_norm_backward`` returns them, in float32 (float64 where the inputs are)."""
+    """Gradients as ``launch_layer_norm_backward`` returns them, in float32 (float64 where the inputs are).
+
+    Contiguous, as the kernel's are.
+    """
     wide = torch.promote_types(stream.dtype, torch.float32)
     rows = tuple(range(stream.ndim - 1))
     centred = stream.to(wide) - stream.to(wide).mean(-1, keepdim=True)
@@ -134,7 +137,7 @@ def layer_norm_backward_reference(
     gradients = [gradient.to(stream.dtype), *sums]
     if branch is not None and scale is not None:
         gradients += [(gradient * scale).to(branch.dtype), (gradient * branch).sum(rows).to(scale.dtype)]
-    return gradients
+    return [each.contiguous() for each in gradients]
 
 
 def launch_layer_norm_backward(

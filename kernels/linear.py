@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from crossiqa_edge.kernels.device import DTYPES, architecture, current_device, dot_precision
-from crossiqa_edge.kernels.epilogue import check_activation, finish_and_store, finish_reference, output_dtype
+from crossiqa_edge.kernels.epilogue import check_layer, finish_and_store, finish_reference, output_dtype
 from crossiqa_edge.kernels.pair_products import pair_product
 from crossiqa_edge.kernels.pairs import plus
 from crossiqa_edge.kernels.rows import as_rows
@@ -188,9 +188,9 @@ def linear(
     x (..., depth); weight (columns, depth); bias and scale (columns,); residual (..., columns).
 
     Raises:
-        ConfigError: an unknown ``activation``; it is ``none`` or ``gelu``.
+        ConfigError: shapes other than these, or an unknown ``activation``; it is ``none`` or ``gelu``.
     """
-    check_activation(activation)
+    check_layer(x, weight, bias, scale, residual, activation)
     run = launch_linear if x.is_cuda else linear_reference
     return run(x, weight, bias, scale, residual, activation)
 

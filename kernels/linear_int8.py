@@ -25,8 +25,9 @@ from torch import Tensor
 
 from crossiqa_edge.kernels import linear
 from crossiqa_edge.kernels.device import architecture
-from crossiqa_edge.kernels.epilogue import check_activation, finish_and_store, finish_reference, output_dtype
+from crossiqa_edge.kernels.epilogue import check_layer, finish_and_store, finish_reference, output_dtype
 from crossiqa_edge.kernels.integer_product import add_product
+from crossiqa_edge.kernels.shapes import check_shapes
 from crossiqa_edge.kernels.spec import KernelSpec, Workload
 from crossiqa_edge.kernels.targets import target_of
 from crossiqa_edge.kernels.tiles import linear_tile
@@ -158,9 +159,10 @@ def linear_int8(
     ``quantise_rows``; bias and scale (columns,); residual (..., columns). The reference on a CPU.
 
     Raises:
-        ConfigError: an unknown ``activation``; it is ``none`` or ``gelu``.
+        ConfigError: shapes other than these, or an unknown ``activation``; it is ``none`` or ``gelu``.
     """
-    check_activation(activation)
+    check_layer(x, weight, bias, scale, residual, activation)
+    check_shapes("linear_int8", weight_scale=(weight_scale, (len(weight),)))
     run = launch_linear_int8 if x.is_cuda else linear_int8_reference
     return run(x, weight, weight_scale, bias, scale, residual, activation)
 

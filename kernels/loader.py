@@ -80,10 +80,11 @@ class Kernels:
             name: one of ``names``.
             pointers: device address of each pointer parameter, a multiple of 16.
             stream: a CUDA stream; 0 is the default one.
-            sizes: numbers that differ from those that the pack was built for, for instance ``rows``.
+            sizes: numbers that differ from those that the pack was built for, for instance ``rows``, but not
+                ``tokens``, for which attention was compiled.
 
         Raises:
-            ConfigError: unknown ``name``, pointers missing or misaligned, sizes that are not.
+            ConfigError: unknown ``name``, pointers missing or misaligned, sizes that are not, or are fixed.
             BackendError: the driver refused the launch.
         """
         if name not in self._uses:
@@ -91,6 +92,9 @@ class Kernels:
         use = self._uses[name]
         kernel = self._pack.kernels[use.kernel]
         numbers = {**use.sizes, **(sizes or {})}
+        for size in kernel.fixed:
+            if numbers.get(size) != use.sizes.get(size):
+                raise ConfigError(f"{name} was compiled for {size} = {use.sizes.get(size)} alone")
         buffer = parameter_buffer(kernel, pointers, numbers)
         grid = programs(kernel.grid, numbers)
         block = (_THREADS_OF_A_WARP * kernel.warps, 1, 1)

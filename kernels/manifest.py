@@ -26,6 +26,7 @@ class PackedKernel:
         entry: name of the function inside the cubin.
         architecture: compute capability that the cubin is for.
         parameters: (name, Triton type) of what a launch passes, in order; Triton's two pointers follow.
+        fixed: sizes that must be those of the use.
         aligned: integer parameters that must be multiples of 16.
         grid: rule of the launch grid (see ``crossiqa_edge.kernels.spec``).
         warps: of 32 threads a block.
@@ -41,6 +42,7 @@ class PackedKernel:
     entry: str
     architecture: int
     parameters: tuple[tuple[str, str], ...]
+    fixed: tuple[str, ...]
     aligned: tuple[str, ...]
     grid: Grid
     warps: int
@@ -83,7 +85,7 @@ def read_manifest(value: Any) -> tuple[str, str, tuple[PackedKernel, ...], tuple
 def _kernel(item: Any) -> PackedKernel:
     values = _checked(item, "kernel", _KERNEL)
     values["parameters"] = tuple((name, kind) for name, kind in values["parameters"])
-    values["aligned"] = tuple(values["aligned"])
+    values["fixed"], values["aligned"] = tuple(values["fixed"]), tuple(values["aligned"])
     values["grid"] = tuple(tuple((size, block) for size, block in axis) for axis in values["grid"])
     return PackedKernel(**values)
 
@@ -139,6 +141,7 @@ _KERNEL: dict[str, Callable[[Any], bool]] = {
     "entry": _word,
     "architecture": lambda value: type(value) is int and value in TARGETS,
     "parameters": _list_of(_pair(_word, _parameter_type), most=64),
+    "fixed": _list_of(_word, most=64),
     "aligned": _list_of(_word, most=64),
     "grid": _list_of(_list_of(_pair(_word, _whole(1)), most=4, least=1), most=3, least=1),
     "warps": lambda value: type(value) is int and value in (1, 2, 4, 8, 16, 32),

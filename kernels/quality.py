@@ -19,6 +19,7 @@ from crossiqa_edge.kernels.embed import embed
 from crossiqa_edge.kernels.head import head
 from crossiqa_edge.kernels.persistent import PersistentBlocks
 from crossiqa_edge.kernels.pixels import normaliser
+from crossiqa_edge.kernels.shapes import check_shapes
 from crossiqa_edge.model.embedding import MultiLevelPatchEmbed
 from crossiqa_edge.model.quality import QualityModel
 
@@ -64,7 +65,12 @@ class FusedQuality(nn.Module):
         self.register_buffer("calibration", slope_offset)
 
     def forward(self, views: Tensor) -> Tensor:
-        """uint8 (B, S, S, 3) -> score (B,), float32, 0 to 100."""
+        """uint8 (B, S, S, 3) -> score (B,), float32, 0 to 100.
+
+        Raises:
+            ConfigError: views of another size, of which the corner alone would be scored.
+        """
+        check_shapes("FusedQuality", views=(views, (len(views), self.view_size, self.view_size, 3)))
         corners = torch.zeros((len(views), 1, 1, 2), dtype=torch.int32, device=views.device)
         return self.sampled(views, corners, self.view_size)
 

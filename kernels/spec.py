@@ -72,6 +72,7 @@ class KernelSpec:
         grid: rule of the launch grid over named sizes, for instance
             ``((("tokens", 64),), (("batch", 1), ("heads", 1)))`` for (ceil(tokens / 64), batch * heads).
         sizes: every size that ``grid`` names and every number in ``signature``, at this workload.
+        fixed: sizes that the code was compiled for; with others it would read too much or too little.
         aligned: integer parameters that are always multiples of 16. All pointers are aligned to 16 bytes:
             without that promise Triton reads element by element, and never asynchronously.
         warps, stages: of 32 threads, and of the software pipeline.
@@ -86,6 +87,7 @@ class KernelSpec:
     constants: Mapping[str, Constant]
     grid: Grid
     sizes: Mapping[str, int]
+    fixed: tuple[str, ...] = ()
     aligned: tuple[str, ...] = ()
     warps: int = 4
     stages: int = 1

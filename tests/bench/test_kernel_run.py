@@ -74,10 +74,10 @@ def test_a_candidate_that_no_graph_takes_is_still_timed_by_launches():
     case.clock.record = record
     rows = rows_of(case.planned, clock=case.clock)
     assert [(row["candidate"], row.get("mode")) for row in rows] == [
-        (OURS, None),
         (OURS, "launches"),
         (EAGER, "launches"),
         (EAGER, "graph"),
+        (OURS, None),
     ]
 
 

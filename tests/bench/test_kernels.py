@@ -12,7 +12,7 @@ pytest.importorskip("triton", reason="the kernel benchmark needs Triton")
 
 from kernel_stand_ins import ROOF, Clock, rows_of, toy  # noqa: E402
 
-from crossiqa_edge.bench import kernel_facts, kernels  # noqa: E402
+from crossiqa_edge.bench import kernel_facts, kernel_table, kernels  # noqa: E402
 from crossiqa_edge.bench.kernel_facts import driver, run_facts  # noqa: E402
 from crossiqa_edge.bench.kernel_names import EAGER, OURS, PERSISTENT, TUNED  # noqa: E402
 from crossiqa_edge.bench.kernel_results import LEFT_OUT  # noqa: E402
@@ -138,6 +138,81 @@ def test_a_second_call_measures_what_the_first_left_out(tmp_path, monkeypatch, s
     assert len(stored(tmp_path)) == done
 
 
+def test_a_case_that_was_cut_off_between_its_modes_is_measured_again(tmp_path, monkeypatch, stand_in_gpu):
+    """As by a limit on the time of a command, which kills it."""
+
+    def broken():
+        raise RuntimeError("no kernel image")
+
+    case = toy("whole", sdpa=lambda: broken)
+    monkeypatch.setattr(kernels, "plan", lambda device, dtype: [case.planned, stand_in_gpu.planned])
+    monkeypatch.setenv("CROSSIQA_COMMIT", "abc")
+    assert main(["--out", str(tmp_path), *QUICK]) == 0
+    rows = stored(tmp_path)
+    assert len(rows) == 5 + 4
+    lines = (tmp_path / "kernels.jsonl").read_text().splitlines(keepends=True)
+    for kept in (2, 7):  # both modes follow, or one
+        (tmp_path / "kernels.jsonl").write_text("".join(lines[:kept]))
+        assert main(["--out", str(tmp_path), "--resume", *QUICK]) == 0
+        assert [row["kernel"] for row in stored(tmp_path)[kept:]] == [
+            *(["whole"] * 5 if kept == 2 else []),
+            *["toy"] * 4,
+        ]
+
+
+def test_a_case_that_failed_as_a_whole_after_some_rows_is_not_measured_again(
+    tmp_path, monkeypatch, stand_in_gpu
+):
+    """Else a fault would end every run at the same place."""
+    calls = iter(range(90))  # all of the launches, 86, and a few of the graph
+
+    def milliseconds(call):
+        if next(calls, None) is None:
+            raise RuntimeError("launch failure")
+        return 1.0
+
+    stand_in_gpu.clock.milliseconds = milliseconds
+    monkeypatch.setenv("CROSSIQA_COMMIT", "abc")
+    assert main(["--out", str(tmp_path), *QUICK]) == 0
+    first = stored(tmp_path)
+    assert [(row["candidate"], "error" in row) for row in first] == [(OURS, 0), (EAGER, 0), (None, 1)]
+    assert main(["--out", str(tmp_path), "--resume", *QUICK]) == 0
+    assert stored(tmp_path) == first
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [(["--rounds", "7"], "--rounds is at least 8, not 7"), (["--only", "toys"], "contains 'toys'")],
+)
+def test_what_would_measure_nothing_is_one_line(tmp_path, capsys, stand_in_gpu, given, message):
+    assert main(["--out", str(tmp_path), *QUICK, *given]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert not stand_in_gpu.clock.timed
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_table_is_that_of_the_last_run(tmp_path, capsys, stand_in_gpu):
+    for _ in range(2):
+        assert main(["--out", str(tmp_path), *QUICK]) == 0
+    capsys.readouterr()
+    assert kernel_table.main([str(tmp_path / "kernels.jsonl")]) == 0
+    assert capsys.readouterr().out.count("| toy n 4 |") == 4
+
+
+@pytest.mark.parametrize("text", [None, "", "{"])
+def test_a_table_of_nothing_is_one_line(tmp_path, capsys, text):
+    path = tmp_path / "kernels.jsonl"
+    if text is not None:
+        path.write_text(text)
+    assert kernel_table.main([str(path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"crossiqa: {path}")
+    assert len(captured.err.splitlines()) == 1
+    assert not captured.out
+
+
 def test_only_the_cases_that_are_asked_for(tmp_path, monkeypatch, stand_in_gpu):
     other = toy("other", {"size": "tiny"})
     monkeypatch.setattr(kernels, "plan", lambda device, dtype: [stand_in_gpu.planned, other.planned])
@@ -179,7 +254,8 @@ def test_a_device_that_is_gone_is_no_success(tmp_path, monkeypatch, stand_in_gpu
         raise RuntimeError("CUDA error: unspecified launch failure")
 
     stand_in_gpu.clock.wait = wait
-    monkeypatch.setattr(kernels, "experiments", lambda device, dtype: pytest.fail("nothing works any more"))
+    trial = kernels.Planned("trial", {}, lambda: pytest.fail("nothing works any more"))
+    monkeypatch.setattr(kernels, "experiments", lambda device, dtype: [trial])
     assert main(["--out", str(tmp_path), *QUICK]) == 1
     assert "no longer answers" in stored(tmp_path)[-1]["error"]
 

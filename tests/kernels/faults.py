@@ -246,6 +246,13 @@ FAULTS = (
         FORWARD,
     ),
     Fault(
+        "backward: with TF32 one of two kernels takes pairs",
+        "attention_backward",
+        'if key.dtype == tl.float32 and PRECISION == "ieee":',
+        "if key.dtype == tl.float32:",
+        BACKWARD,
+    ),
+    Fault(
         "pairs, backward: the largest score is not subtracted",
         "attention_pairs_backward",
         "tl.where(finite, peak, 0.0), peak_rest, SCALE)",

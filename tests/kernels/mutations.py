@@ -18,11 +18,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import hypothesis  # noqa: F401  imported for the forks, like torch and Triton
 import pytest
-import torch  # noqa: F401
+import torch  # noqa: F401  imported for the forks, like Triton and hypothesis
 import triton  # noqa: F401
 from faults import FAULTS
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[2]
 SIBLINGS = ("kernels", "export", "bench")
@@ -60,6 +60,9 @@ def _run(folder: Path, tests: tuple[str, ...]) -> str | None:
     os.chdir(folder)
     sys.path.insert(0, str(folder))
     sys.dont_write_bytecode = True
+    # As tests/conftest.py has it, which is not copied: else a busy machine would fail tests of sound kernels.
+    settings.register_profile("patient", deadline=None)
+    settings.load_profile("patient")
     options = ["-x", "-q", "-p", "no:cacheprovider"]
     options += ["-k", "not 577 and not 1024 and not 1025"]  # long rows take long and see what short ones see
     seen = FirstFailure()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
+from torch.nn.utils import prune
 
 from crossiqa_edge.card import ModelCard
 from crossiqa_edge.errors import ConfigError
@@ -147,6 +148,64 @@ def test_blocks_that_compute_something_else_are_refused_and_nothing_changes(valu
     assert not blocks(model)
 
 
+@pytest.mark.parametrize("dim", [16, 24, 128])
+def test_heads_that_attention_does_not_take_are_refused_before_anything_is_replaced(dim):
+    model = encoder(embed_dim=2 * dim)
+    if dim == 24:
+        with pytest.raises(ConfigError, match="its heads have 24 elements, not 16, 32, 64, 128"):
+            accelerate(model)
+    else:
+        accelerate(model)(torch.randn(1, 3, 32, 32))
+
+
+class Adapted(nn.Linear):
+    """A layer that adds something of its own, as adapters do."""
+
+    def forward(self, x):
+        return super().forward(x) + 1.0
+
+
+@pytest.mark.parametrize("path", ["attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"])
+def test_layers_that_add_something_are_refused(path):
+    model = encoder()
+    layer = model.blocks[1].get_submodule(path)
+    model.blocks[1].set_submodule(path, Adapted(layer.in_features, layer.out_features))
+    with pytest.raises(ConfigError, match=r"block '1' cannot be accelerated: .*torch's own Linear"):
+        accelerate(model)
+    assert not blocks(model)
+
+
+def test_parametrised_layers_are_fused_with_what_they_are_now():
+    model = encoder()
+    nn.utils.parametrizations.weight_norm(model.blocks[0].mlp.fc1)
+    x = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        model.blocks[0].mlp.fc1.parametrizations.weight.original0.mul_(2.0)
+        plain = model(x)
+        torch.testing.assert_close(accelerate(model)(x), plain, rtol=1e-4, atol=1e-5)
+
+
+def test_pruned_layers_are_refused():
+    """A hook computes their weights before each call, and fused blocks call no layer."""
+    model = encoder()
+    prune.l1_unstructured(model.blocks[0].mlp.fc1, "weight", 0.5)
+    with pytest.raises(ConfigError, match=r"block '0' cannot be accelerated: .*hooks"):
+        accelerate(model)
+
+
+@pytest.mark.parametrize(
+    "register",
+    ["register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook"],
+)
+def test_hooks_are_not_dropped_without_a_word(register):
+    model = encoder()
+    handle = getattr(model.blocks[0].attn, register)(lambda *values: None)
+    with pytest.raises(ConfigError, match="hooks"):
+        accelerate(model)
+    handle.remove()
+    assert len(blocks(accelerate(model))) == 2
+
+
 def test_a_model_without_blocks_is_refused():
     with pytest.raises(ConfigError, match="no timm vision transformer block"):
         accelerate(nn.Linear(3, 3))
@@ -222,6 +281,16 @@ def test_torch_export_keeps_the_operators_and_any_batch(model, views):
     } <= operators
     with torch.no_grad():
         torch.testing.assert_close(program.module()(views[:1]), model(views[:1]), **SCORES)
+
+
+def test_on_a_gpu_too_torch_export_allows_any_batch(model, views, monkeypatch):
+    """Tensors claim to lie on one; exporting runs no kernel."""
+    accelerate(model)
+    vars(model.encoder)["dynamic_img_size"] = False
+    vars(model.encoder.patch_embed)["flatten"] = True
+    monkeypatch.setattr(torch.Tensor, "is_cuda", True)
+    batch = {"views": {0: torch.export.Dim("batch", min=1)}}
+    torch.export.export(model, (views,), dynamic_shapes=batch)
 
 
 def test_torch_compile_traces_it_whole(model, views):

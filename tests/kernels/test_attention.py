@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from interpreter import interpreted
 
+from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.kernels.attention import HEAD_DIMS, attention_reference
 from crossiqa_edge.kernels.attention_forward import launch_attention
 from crossiqa_edge.kernels.attention_tiles import WHOLE_ROW, cut
@@ -114,6 +115,12 @@ def test_keys_that_do_not_count_are_not_read(step):
     with interpreted():
         out, _ = launch_attention(qkv, keep, 32**-0.5, tile=tile)
     torch.testing.assert_close(out, clean, rtol=0, atol=0)
+
+
+def test_more_views_than_a_grid_has_room_for_are_refused():
+    qkv = torch.zeros(1, 1, 3, 1, 16).expand(65536, -1, -1, -1, -1)
+    with pytest.raises(ConfigError, match="at most 65535 views at once, not 65536"):
+        launch_attention(qkv, None, 0.25)
 
 
 def test_without_any_key_the_output_is_zero():

@@ -199,6 +199,11 @@ def test_opcheck(planes):
         ({"weights": [torch.zeros(16, 12), torch.zeros(32, 63), torch.zeros(WIDTH, 512)]}, "join squares"),
         ({"weights": [torch.zeros(24, 12), torch.zeros(32, 96), torch.zeros(WIDTH, 512)]}, "power of two"),
         ({"weights": [torch.zeros(16, 48), torch.zeros(32, 64), torch.zeros(WIDTH, 128)]}, "2 x 2 pixels"),
+        ({"corners": fragment_corners(150, 201, SIZE, views=3)}, "corners must be"),
+        ({"picture": torch.zeros(1, 1, 201, 3, dtype=torch.uint8)}, "nothing to reflect"),
+        ({"class_token": torch.zeros(1)}, "class_token must be"),
+        ({"position": torch.zeros(50, 1)}, "position must be"),
+        ({"biases": [torch.zeros(16), torch.zeros(1), torch.zeros(WIDTH)]}, "bias 1 must be"),
     ],
 )
 def test_refusals(change, message):
@@ -206,6 +211,12 @@ def test_refusals(change, message):
     with pytest.raises(ConfigError, match=message) as caught:
         embed(*values._replace(**change))
     assert "\n" not in str(caught.value)
+
+
+def test_refuses_chroma_of_another_size():
+    luma, chroma = pictures(1, planes=True)
+    with pytest.raises(ConfigError, match="chroma must be"):
+        embed(*operands(module(True), luma, chroma[:, :-1]))
 
 
 @settings(max_examples=5)

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from crossiqa_edge.card import ModelCard
+from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.imaging.sampling import sample
 from crossiqa_edge.imaging.testpattern import photo_like
 from crossiqa_edge.kernels.pixels import crop_corners, fragment_corners
@@ -80,6 +81,14 @@ def test_a_frame_is_scored_where_it_lies(sampling, count):
         torch.testing.assert_close(
             fused.sampled(picture, corners, tile), model(sampled), rtol=1e-4, atol=1e-3
         )
+
+
+def test_views_of_another_size_are_refused():
+    """Of a larger one the corner alone would be scored."""
+    fused = FusedQuality(quality_model())
+    for size in (200, 256):
+        with pytest.raises(ConfigError, match=r"views must be \(1, 224, 224, 3\)"):
+            fused(torch.zeros((1, size, size, 3), dtype=torch.uint8))
 
 
 def test_torch_compile_traces_it_whole():

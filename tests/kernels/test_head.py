@@ -147,6 +147,19 @@ def test_opcheck(pooling):
     torch.library.opcheck(torch.ops.crossiqa.head.default, arguments)
 
 
+def test_results_are_contiguous_whatever_the_strides():
+    turned = normal(8, 5, 2).permute(2, 1, 0)
+    assert head(turned, *parameters(8), EPSILON)[0].is_contiguous()
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_refuses_shapes_beyond_which_it_would_read(place):
+    given_ = list(parameters(8))
+    given_[place] = torch.ones(3)
+    with pytest.raises(ConfigError, match=r"head: \w+ must be"):
+        head(normal(2, 5, 8), *given_, EPSILON)
+
+
 def test_refusals():
     with pytest.raises(ConfigError, match="choose from token, mean"):
         head(normal(1, 2, 8), *parameters(8), EPSILON, "max")

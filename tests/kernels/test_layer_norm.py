@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from interpreter import interpreted
 
+from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.kernels.layer_norm import (
     add_layer_norm,
     launch_layer_norm,
@@ -142,6 +143,35 @@ def test_opcheck(scaled, differentiable):
     torch.library.opcheck(torch.ops.crossiqa.layer_norm.default, (x, weight, bias, EPSILON))
     arguments = (x, residual, scale if scaled else None, weight, bias, EPSILON)
     torch.library.opcheck(torch.ops.crossiqa.add_layer_norm.default, arguments)
+
+
+@pytest.mark.parametrize("wrong", ["weight", "bias", "residual", "scale"])
+def test_refuses_shapes_beyond_which_it_would_read(wrong):
+    names = ("branch", "residual", "weight", "bias", "scale")
+    right = dict(zip(names, inputs(), strict=True))
+    add_layer_norm(**right, epsilon=EPSILON)
+    with pytest.raises(ConfigError, match=f"add_layer_norm: {wrong} must be"):
+        add_layer_norm(**(right | {wrong: right[wrong][:1]}), epsilon=EPSILON)
+    if wrong in ("weight", "bias"):
+        alone = {"x": right["branch"], "weight": right["weight"], "bias": right["bias"]}
+        with pytest.raises(ConfigError, match=f"layer_norm: {wrong} must be"):
+            layer_norm(**(alone | {wrong: right[wrong][:1]}), epsilon=EPSILON)
+
+
+def turned(x):
+    """The same values, not contiguous: as patches without a class token are."""
+    return x.transpose(1, 2).contiguous().transpose(1, 2)
+
+
+def test_results_are_contiguous_whatever_the_strides():
+    """torch.compile reads them as the operators without data say that they lie."""
+    x, residual, weight, bias, scale = inputs()
+    arguments = (turned(x), turned(residual), scale, weight, bias, EPSILON)
+    gradients = torch.ops.crossiqa.layer_norm_backward(
+        *(turned(x), turned(x), turned(x), weight, EPSILON, turned(x), scale)
+    )
+    for result in (layer_norm(turned(x), weight, bias, EPSILON), *add_layer_norm(*arguments), *gradients):
+        assert result.is_contiguous()
 
 
 def test_gradcheck():

@@ -178,6 +178,26 @@ def test_gradients_in_short_types_are_as_exact_as_torchs(dtype):
         assert_as_exact_as_torch(own, torchs, exact)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"weight": normal(5, 7)},
+        {"weight": normal(5, 4)},
+        {"bias": normal(1)},
+        {"scale": normal(6)},
+        {"residual": normal(1, 3, 5)},
+    ],
+    ids=lambda wrong: "-".join(wrong),
+)
+def test_refuses_shapes_beyond_which_it_would_read(wrong):
+    """And what torch would broadcast, for a kernel reads rows of the residual that are not there."""
+    names = ("x", "weight", "bias", "scale", "residual")
+    right = dict(zip(names, operands(SINGLE, differentiable=False), strict=True))
+    linear(**right)
+    with pytest.raises(ConfigError, match=f"linear: {next(iter(wrong))} must be"):
+        linear(**(right | wrong))
+
+
 def test_refuses_an_unknown_activation():
     with pytest.raises(ConfigError, match="choose from none, gelu"):
         linear(torch.zeros(1, 4), torch.zeros(4, 4), activation="relu")

@@ -141,6 +141,14 @@ def test_turing_computes_the_same_bits(rows, columns, depth, dtype, monkeypatch)
     assert torch.equal(check(x, columns), expected)
 
 
+def test_refuses_shapes_beyond_which_it_would_read():
+    weight, weight_scale = quantise_rows(torch.ones(4, 4))
+    with pytest.raises(ConfigError, match="weight_scale must be"):
+        linear_int8(torch.zeros(1, 4), weight, weight_scale[:1])
+    with pytest.raises(ConfigError, match="linear: weight must be"):
+        linear_int8(torch.zeros(1, 5), weight, weight_scale)
+
+
 def test_refuses_an_unknown_activation():
     with pytest.raises(ConfigError, match="choose from none, gelu"):
         linear_int8(torch.zeros(1, 4), *quantise_rows(torch.zeros(4, 4)), activation="relu")

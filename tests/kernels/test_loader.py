@@ -14,9 +14,11 @@ import pytest
 from test_pack import packed
 
 from crossiqa_edge.errors import ArtefactError, BackendError, ConfigError, MissingDependencyError
+from crossiqa_edge.kernels.catalogue import INT8, MODULES, TRAINING, specs
 from crossiqa_edge.kernels.loader import Kernels, parameter_buffer
 from crossiqa_edge.kernels.manifest import Use
 from crossiqa_edge.kernels.pack import Pack
+from crossiqa_edge.kernels.spec import Workload
 
 PARAMETERS = (("x_pointer", "*fp16"), ("rows", "i32"), ("out_pointer", "*fp16"), ("stride", "i32"))
 POINTERS = {"x_pointer": 0x7F00_0000_1000, "out_pointer": 0x7F00_0000_2000}
@@ -79,10 +81,11 @@ class Driver:
         return (Result.CUDA_SUCCESS,)
 
 
-def make_pack(shared=1024, aligned=("stride",)):
+def make_pack(shared=1024, aligned=("stride",), fixed=()):
     code = b"a cubin"
     grid = ((("rows", 16),),)
-    kernel = packed(code, 0, parameters=PARAMETERS, aligned=aligned, shared=shared, warps=8, grid=grid)
+    own = {"fixed": fixed, "aligned": aligned, "shared": shared, "warps": 8, "grid": grid}
+    kernel = packed(code, 0, parameters=PARAMETERS, **own)
     uses = tuple(
         Use("double", 87, "fp16", batch, 0, {"rows": 197 * batch, "stride": 576}) for batch in (1, 8)
     )
@@ -113,6 +116,22 @@ def test_sizes_may_differ_from_those_of_the_build(driver):
     _, shape, _, _, buffer = driver.launches[0]
     assert shape[0] == 2
     assert struct.unpack_from("<I", buffer, 8) == (17,)
+
+
+def test_sizes_that_the_code_was_compiled_for_may_not(driver):
+    """Attention has the digits of its tokens compiled in: of more it would leave keys out, without a word."""
+    kernels = Kernels(make_pack(fixed=("stride",)), dtype="fp16", batch=1, driver=driver)
+    kernels.launch("double", POINTERS, sizes={"rows": 17, "stride": 576})
+    with pytest.raises(ConfigError, match="double was compiled for stride = 576 alone"):
+        kernels.launch("double", POINTERS, sizes={"stride": 1152})
+    assert len(driver.launches) == 1
+
+
+def test_attention_is_compiled_for_its_tokens():
+    workload = Workload(87, "fp16", 1, tokens=197, width=192, heads=3, hidden=768)
+    attentions = [spec for spec in specs(workload, [*MODULES, *TRAINING, *INT8]) if "attention" in spec.name]
+    assert len(attentions) == 5
+    assert all(spec.fixed == ("tokens",) for spec in attentions)
 
 
 @pytest.mark.parametrize(("shared", "asked"), [(48 << 10, False), ((48 << 10) + 16, True)])

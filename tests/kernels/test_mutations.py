@@ -2,7 +2,8 @@
 
 import pytest
 from faults import FAULTS
-from mutations import ROOT
+from hypothesis import settings
+from mutations import ROOT, first_failure
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
@@ -15,3 +16,16 @@ def test_the_place_of_the_fault_exists_once(fault):
 
 def test_names_are_unique():
     assert len({fault.name for fault in FAULTS}) == len(FAULTS)
+
+
+def test_a_busy_machine_fails_no_sound_kernel(tmp_path):
+    """Which would end the command before its first fault."""
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_patience.py").write_text(
+        "from hypothesis import settings\n\n\ndef test_patience():\n    assert settings().deadline is None\n"
+    )
+    settings.load_profile("default")  # as in a process of its own
+    try:
+        assert first_failure(tmp_path, ("test_patience",)) is None
+    finally:
+        settings.load_profile("patient")
