@@ -87,6 +87,17 @@ def nvidia_gpu_seen() -> bool:
     return any(Path(file).exists() for file in _GPU_FILES)
 
 
+def home() -> Path:
+    """This user's folder; where a user has none, a place in which nothing is found and nothing can be made.
+
+    A container or service may run under a number that no user has, without ``HOME``.
+    """
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(os.devnull)
+
+
 def cpu_model(cpuinfo: str) -> str | None:
     """The processor's name in the text of ``/proc/cpuinfo``; None where it has none, as on most ARM."""
     found = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)

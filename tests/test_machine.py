@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from crossiqa_edge.machine import cpu_model, instruction_sets, this_machine
+from crossiqa_edge.errors import OutputError
+from crossiqa_edge.machine import cpu_model, home, instruction_sets, this_machine
+from crossiqa_edge.runtime import engine_cache, speeds
+from crossiqa_edge.runtime.private_files import known_key, machine_key
 
 SERVER = """processor\t: 0
 model name\t: Intel(R) Xeon(R) Platinum 8480+
@@ -70,3 +73,20 @@ def test_nvidia_smi_is_asked_but_not_trusted(
     start = time.monotonic()
     assert this_machine().gpus == gpus
     assert time.monotonic() - start < 10
+
+
+def test_who_has_no_home_has_no_cache_and_no_key_and_is_told_where_one_is_needed(monkeypatch):
+    """A process under a number that no user has, in an empty environment."""
+
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nobody)
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert not home().is_dir()
+    assert not speeds.cache_file().exists()
+    assert engine_cache.entries() == []
+    assert known_key() is None
+    with pytest.raises(OutputError, match="cannot be made"):
+        machine_key()

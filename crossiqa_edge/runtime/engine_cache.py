@@ -18,6 +18,7 @@ from pathlib import Path
 
 from crossiqa_edge.atomic import atomic_write
 from crossiqa_edge.errors import ArtefactError, OutputError
+from crossiqa_edge.machine import home
 from crossiqa_edge.runtime import devices
 from crossiqa_edge.runtime.engine_file import (
     MAX_BYTES,
@@ -60,11 +61,15 @@ class Entry:
 
 def cache_folder() -> Path:
     """``$XDG_CACHE_HOME/crossiqa/engines``, where engines lie; not made here."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crossiqa" / "engines"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home() / ".cache") / "crossiqa" / "engines"
 
 
 def entries(folder: Path | None = None) -> list[Entry]:
-    """Every engine in ``folder`` (by default the cache), the newest first, each authenticated."""
+    """Every engine in ``folder`` (by default the cache), the newest first, each authenticated.
+
+    Raises:
+        ArtefactError: the folder cannot be looked into.
+    """
     known = _known_key()
     return [_entry(path, size, *known) for path, size in _files(folder, SUFFIX, AWAITING)]
 
@@ -72,10 +77,15 @@ def entries(folder: Path | None = None) -> list[Entry]:
 def plans(onnx_sha256: str, folder: Path | None = None) -> list[str]:
     """SHA-256 of every plan that was built of the ONNX file with ``onnx_sha256``, the newest first.
 
-    Of headers alone, so that it costs little: whether one of them can be used is not asked.
+    Of headers alone, so that it costs little: whether one of them can be used is not asked. Empty where the
+    folder cannot be looked into, for then none can be run either.
     """
+    try:
+        files = _files(folder, SUFFIX)
+    except ArtefactError:
+        return []
     found = []
-    for path, _ in _files(folder, SUFFIX):
+    for path, _ in files:
         with suppress(ArtefactError):  # no key, or not of ours: nobody runs it
             header = read_header(path)
             if header.key.onnx_sha256 == onnx_sha256:
@@ -89,7 +99,10 @@ def find(onnx_sha256: str, runtime: str, folder: Path | None = None) -> tuple[En
     Returns:
         The entry and an empty string, or None and the reason in words.
     """
-    found = entries(folder)
+    try:
+        found = entries(folder)
+    except ArtefactError as error:
+        return None, str(error)
     reason = "no engine of this model has been built on this machine"
     if any(entry.header is None and not entry.stale for entry in found):
         reason += ", or it is one that cannot be looked into (`crossiqa engines list`)"
@@ -195,12 +208,22 @@ def _unlink(path: Path) -> None:
 
 
 def _files(folder: Path | None, *suffixes: str) -> list[tuple[Path, int]]:
-    """Path and size of what ends in one of ``suffixes``, the newest first."""
+    """Path and size of what ends in one of ``suffixes``, the newest first; nothing where there is no folder.
+
+    Raises:
+        ArtefactError: the folder cannot be looked into.
+    """
     folder = cache_folder() if folder is None else folder
     paths = []
-    for path in (path for suffix in suffixes for path in folder.glob(f"*{suffix}")):
-        with suppress(FileNotFoundError):  # judged or removed meanwhile
-            paths.append((path.lstat(), path))
+    try:  # not by glob, which passes over what may not be read, or raises, as the version of Python has it
+        for path in (path for path in folder.iterdir() if path.suffix in suffixes):
+            with suppress(FileNotFoundError):  # judged or removed meanwhile
+                paths.append((path.lstat(), path))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        remedy = "mend its rights, or set XDG_CACHE_HOME elsewhere"
+        raise ArtefactError(f"{folder}: cannot be looked into ({error.strerror}); {remedy}") from error
     return [(path, found.st_size) for found, path in sorted(paths, key=lambda pair: -pair[0].st_mtime)]
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from crossiqa_edge.errors import ArtefactError, OutputError
+from crossiqa_edge.machine import home
 
 POSIX = hasattr(os, "geteuid")
 
@@ -134,8 +135,7 @@ def tag(key: bytes, message: bytes) -> bytes:
 
 def key_path() -> Path:
     """Where the key of this user lies, or would."""
-    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(home) / "crossiqa" / "engine.key"
+    return Path(os.environ.get("XDG_CONFIG_HOME") or home() / ".config") / "crossiqa" / "engine.key"
 
 
 def _read_key(path: Path) -> bytes:

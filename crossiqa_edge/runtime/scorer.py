@@ -88,7 +88,7 @@ class Scorer:
             model: a name that ``crossiqa models`` lists, or the path of an ONNX artefact.
             backend: ``auto`` or a key of ``crossiqa_edge.runtime.select.BACKENDS``.
             sampling: ``fragments`` or ``crops``; None takes the model card's.
-            threads: CPU threads of one inference, at least 1; None leaves it to the backend.
+            threads: CPU threads of one inference, 1 to 1024; None leaves it to the backend.
             views: how many views of a picture are scored, at least 1; None is 1 of fragments, 5 of crops.
             max_pixels: the most pixels that a picture's header may announce.
             work: pictures and frames that will be scored, as far as is known; ``auto`` chooses with it in

@@ -36,6 +36,9 @@ BACKENDS = {
 _ON_CPU = frozenset({"onnxruntime", "openvino"})
 # Never taken by `auto`, because the first inference takes up to minutes.
 ONLY_BY_NAME = frozenset({"onnxruntime-tensorrt", "torch-compile", "torch-kernels"})
+# Beyond the cores of any board or server. Runtimes make every thread they are told to, and with many more
+# the system kills the process, without a message.
+MOST_THREADS = 1024
 
 
 def open_backend(
@@ -46,7 +49,7 @@ def open_backend(
     Args:
         artefact: a model file.
         name: a key of ``BACKENDS``, or ``auto``.
-        threads: CPU threads of one inference, at least 1; None leaves it to the backend.
+        threads: CPU threads of one inference, 1 to ``MOST_THREADS``; None leaves it to the backend.
         work: views that will be scored, as far as the caller knows; ``auto`` weighs it against the time to
             open, and takes the fastest where it is None.
 
@@ -57,8 +60,8 @@ def open_backend(
     """
     if name != AUTO and name not in BACKENDS:
         raise ConfigError(f"unknown backend {name!r}; choose from {', '.join([AUTO, *BACKENDS])}")
-    if threads is not None and threads < 1:
-        raise ConfigError(f"threads must be at least 1, not {threads}")
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise ConfigError(f"threads must be 1 to {MOST_THREADS}, not {threads}")
     if name == AUTO:
         name, reason = _choose(artefact, threads, work)
     else:

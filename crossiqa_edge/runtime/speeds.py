@@ -24,7 +24,7 @@ import numpy as np
 from crossiqa_edge.atomic import write_text
 from crossiqa_edge.errors import OutputError
 from crossiqa_edge.imaging.sampling import Views
-from crossiqa_edge.machine import processor
+from crossiqa_edge.machine import home, processor
 from crossiqa_edge.runtime import devices, engine_cache
 from crossiqa_edge.runtime.artefact import Artefact
 from crossiqa_edge.runtime.backend import Backend
@@ -60,7 +60,7 @@ _Kept = dict[str, Speed | float]
 
 def cache_file() -> Path:
     """``$XDG_CACHE_HOME/crossiqa/speeds.json``; not made here."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crossiqa" / "speeds.json"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home() / ".cache") / "crossiqa" / "speeds.json"
 
 
 def recall(artefact: Artefact, threads: int | None) -> Speeds:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from engine_files import engine_bytes, engine_key
 
-from crossiqa_edge.errors import OutputError
+from crossiqa_edge.errors import ArtefactError, OutputError
 from crossiqa_edge.runtime import devices, engine_cache
 from crossiqa_edge.runtime.devices import Device
 from crossiqa_edge.runtime.private_files import machine_key
@@ -44,6 +44,17 @@ def test_an_empty_or_absent_cache_has_no_entries():
     entry, why = engine_cache.find("a" * 64, "tensorrt-rtx")
     assert entry is None
     assert "has been built" in why
+
+
+def test_a_cache_that_cannot_be_looked_into_is_an_error_only_to_who_lists_it(tmp_path):
+    """As under another user's HOME; a name that is too long is refused to root as well."""
+    closed = tmp_path / ("x" * 300)
+    with pytest.raises(ArtefactError, match=r"x: cannot be looked into \(File name too long\); mend its"):
+        engine_cache.entries(closed)
+    assert engine_cache.plans("a" * 64, closed) == []
+    entry, why = engine_cache.find("a" * 64, "tensorrt-rtx", closed)
+    assert entry is None
+    assert "cannot be looked into" in why
 
 
 def test_an_engine_for_this_machine_is_found(orin):

@@ -217,9 +217,10 @@ def test_where_none_can_run_all_reasons_are_given(artefact, bench):
         open_backend(artefact)
 
 
-def test_threads_must_be_positive(artefact):
-    with pytest.raises(ConfigError, match="threads must be at least 1, not 0"):
-        open_backend(artefact, threads=0)
+@pytest.mark.parametrize("threads", [0, 100_000])
+def test_threads_must_be_positive_and_not_beyond_what_a_system_gives(artefact, threads):
+    with pytest.raises(ConfigError, match=f"threads must be 1 to 1024, not {threads}"):
+        open_backend(artefact, threads=threads)
 
 
 def test_bare_weights_are_sent_to_export_where_torch_is_missing(tmp_path, bench):
