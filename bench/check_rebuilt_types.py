@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import spearmanr
 
+from crossiqa_edge.bench.command import Program
 from crossiqa_edge.data.datasets.tid_crops import tid_reference
 from crossiqa_edge.data.degradations import LEVELS, Degradation, every
 from crossiqa_edge.data.fidelity import psnr, ssim
@@ -30,7 +31,7 @@ _TYPES = 24
 Figures = npt.NDArray[np.float64]  # (references, levels)
 
 
-@click.command()
+@click.command(cls=Program)
 @click.option("--kodak", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--opinions", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--metrics", type=click.Path(exists=True, file_okay=False, path_type=Path))

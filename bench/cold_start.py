@@ -30,15 +30,26 @@ def cold_starts(arguments: Sequence[str], runs: int) -> list[float]:
     return seconds[1:]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("arguments", nargs="+", metavar="PHOTO", help="as for `crossiqa score`")
-    parser.add_argument("--runs", type=int, default=20)
-    options = parser.parse_args()
-    seconds = sorted(cold_starts(options.arguments, options.runs))
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0] if __doc__ else None,
+        usage="%(prog)s [-h] [--runs RUNS] PHOTO [options of `crossiqa score`]",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--runs", type=int, default=20, help="how many count, 20 by default")
+    options, scoring = parser.parse_known_args(arguments)
+    if options.runs < 1 or not scoring:
+        parser.error("a photograph and at least one run are needed")
+    try:
+        seconds = sorted(cold_starts(scoring, options.runs))
+    except subprocess.CalledProcessError as error:
+        reason = error.stderr.decode(errors="replace").strip()
+        print(reason or f"crossiqa score ended with {error.returncode}", file=sys.stderr)
+        return 2
     figures = {"runs": len(seconds), "median_s": median(seconds), "max_s": seconds[-1], "min_s": seconds[0]}
     print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

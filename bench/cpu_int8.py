@@ -19,6 +19,7 @@ from typing import Any
 import click
 import numpy as np
 
+from crossiqa_edge.bench.command import POSITIVE, Program
 from crossiqa_edge.bench.cpu_candidates import candidates
 from crossiqa_edge.bench.cpu_peaks import peaks
 from crossiqa_edge.bench.facts import facts, weather
@@ -36,11 +37,11 @@ BASELINE = "onnxruntime fp32"
 BATCHES = (1, 8)
 
 
-@click.command()
+@click.command(cls=Program)
 @click.option("--fp32", default="nano", show_default=True, metavar="NAME|FILE", help="The float32 graph.")
 @click.option("--int8", required=True, metavar="NAME|FILE", help="Its Q/DQ graph, from crossiqa export.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of one inference.  [default: all]")
-@click.option("--seconds", type=float, default=10.0, show_default=True, help="Timing of each candidate.")
+@click.option("--seconds", type=POSITIVE, default=10.0, show_default=True, help="Timing of each candidate.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 def main(fp32: str, int8: str, threads: int | None, seconds: float, as_json: bool) -> None:
     """Time float32 and int8 through every CPU runtime that is installed."""

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 import click
 import numpy as np
 
+from crossiqa_edge.bench.command import POSITIVE, Program
 from crossiqa_edge.report.movie import Movie
 from crossiqa_edge.runtime.scorer import Scorer
 from crossiqa_edge.video.again import frames_between
@@ -27,11 +28,11 @@ from crossiqa_edge.video.source import open_source
 CRFS = (18, 28, 38, 48)
 
 
-@click.command()
+@click.command(cls=Program)
 @click.argument("clips", nargs=-1, required=True, metavar="CLIP...")
 @click.option("--model", default="nano", show_default=True, metavar="NAME|FILE")
 @click.option("--pool", type=click.Choice(METHODS), default="mean", show_default=True)
-@click.option("--seconds", type=float, default=10.0, show_default=True, help="Take no more of each clip.")
+@click.option("--seconds", type=POSITIVE, default=10.0, show_default=True, help="Take no more of each clip.")
 def main(clips: tuple[str, ...], model: str, pool: str, seconds: float) -> None:
     """Print a Markdown table of the pooled scores of CLIP at rising CRF."""
     click.echo("| clip | " + " | ".join(f"CRF {crf}" for crf in CRFS) + " | falls |")

@@ -18,6 +18,7 @@ from crossiqa_edge.bench.pages import image, print_page
 from crossiqa_edge.bench.report import report_markdown
 from crossiqa_edge.bench.rows import latest_run, read
 from crossiqa_edge.bench.tables import change_cells, markdown
+from crossiqa_edge.errors import InputError
 
 _PAGE = """# Benchmarks
 
@@ -32,10 +33,25 @@ it tells whether a precision or backend loses ranks. How good a model is: [accur
 
 {points}
 {picture}
+## The point for a budget
+
+    crossiqa tune --max-latency-ms 20 --fps 30 -o point.json
+    crossiqa score --config point.json PHOTO
+
+`crossiqa tune` times every model, backend, batch (1, 2, 4, 8) and way to read a picture that this machine
+can run without minutes of compiling, an engine that `crossiqa export` built among them, and chooses the most
+accurate that keeps the budget in 99 % of the calls (`--p`). With `--fps`, a batch has to fill first, which
+counts as latency. `--min-srcc` asks for a least accuracy, `--data` for that on your own pictures. `score`,
+`watch` and `serve` read the file. With all shipped models and two backends this takes minutes and about 2 GB
+of memory; `--model nano` takes less. It exits with 1 where nothing fits; the table says by how much.
+
 ## Twice on the same machine
 
 The same points measured a second time, relative to the calibration loop of each run. "Same": no difference,
 and one of a tenth would have shown; "undecided": no difference, but too noisy for that.
+`crossiqa bench compare BEFORE.jsonl AFTER.jsonl` prints this table of any two result files (`--out` of
+`crossiqa bench`); it exits with 1 where a point became slower (`--fail-slower`) or lost more SRCC than was
+allowed (`--fail-srcc 0.01`).
 
 {again}
 
@@ -77,8 +93,9 @@ here.
 
 `pytest bench --benchmark-json=NEW.json` times decoding, sampling, inference, pooling, export and the kernels'
 references; `python -m crossiqa_edge.bench.gate STORED.json NEW.json` compares with a stored run and fails
-where a stage takes a quarter longer (`--store` keeps the new one as the stored one). Both count in units of a
-calibration loop that each has timed itself, so that they may come from different machines.
+where a stage takes a quarter longer (`--store` keeps the new one as the stored one); stages that only one
+run has are named. Both count in units of a calibration loop that each has timed itself, so that they may come
+from different machines.
 
 {suites}
 
@@ -115,7 +132,10 @@ def _again(rows: list[Row]) -> str:
     before = [row for row in rows if row["run"] != last[0]["run"]]
     if not before:
         return _ABSENT
-    return markdown(change_cells(compare_runs(latest_run(before), last)))
+    try:
+        return markdown(change_cells(compare_runs(latest_run(before), last)))
+    except InputError as error:  # of other points, or other pictures
+        return f"Not comparable: {error}.\n"
 
 
 def _part(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 Three counters are known: RAPL of x86 processors (Linux powercap), the total energy counter of NVIDIA cards
 (NVML, through the ``nvidia-ml-py`` package where it is installed), and the INA3221 power monitors of
-Jetson boards (hwmon; the sensors that tegrastats prints), which give power and are integrated over time by
+Jetson modules (hwmon; the sensors that tegrastats prints), which give power and are integrated over time by
 sampling. A machine without any of them gives None: energy is never estimated from anything else.
 """
 
@@ -21,6 +21,10 @@ from crossiqa_edge.bench.nvml import first_card
 _POWERCAP = Path("/sys/class/powercap")
 _HWMON = Path("/sys/class/hwmon")
 _PERIOD = 0.05  # seconds between two readings of a power monitor
+# Of the whole module; Orin NX and Nano have it, AGX Orin has four rails that are to be summed instead. Labels
+# as in NVIDIA's device trees (linux, arch/arm64/boot/dts/nvidia/tegra234-p3701.dtsi and tegra234-p3767.dtsi).
+_WHOLE_MODULE = "VDD_IN"
+_NOT_OF_THE_MODULE = ("NC", "CVB_")  # not connected; the carrier board's
 
 
 class Counter(Protocol):
@@ -59,7 +63,10 @@ class Rapl:
 
 @dataclass
 class PowerMonitor:
-    """Rails of INA3221 monitors, read in a thread: millivolts times milliamperes, summed over time."""
+    """Rails of INA3221 monitors, read in a thread: millivolts times milliamperes, summed over time.
+
+    The name tells which rails they are.
+    """
 
     rails: tuple[tuple[Path, Path], ...]
     name: str = "INA3221"
@@ -68,15 +75,13 @@ class PowerMonitor:
 
     @classmethod
     def find(cls, hwmon: Path = _HWMON) -> PowerMonitor | None:
-        """The monitors' first channel, which on Jetson modules is the whole module (VDD_IN)."""
-        rails = tuple(
-            (folder / "in1_input", folder / "curr1_input")
-            for folder in sorted(hwmon.glob("hwmon*"))
-            if _text(folder / "name") == "ina3221" and (folder / "curr1_input").exists()
-        )
+        """The rail of the whole module where there is one, or else all rails of the module."""
+        rails = _rails(hwmon)
+        if _WHOLE_MODULE in rails:
+            rails = {_WHOLE_MODULE: rails[_WHOLE_MODULE]}
         if not rails:
             return None
-        monitor = cls(rails)
+        monitor = cls(tuple(rails.values()), f"INA3221 {' + '.join(rails)}")
         threading.Thread(target=monitor._sample, daemon=True).start()
         return monitor
 
@@ -123,9 +128,14 @@ class Nvml:
         return float(self.library.nvmlDeviceGetTotalEnergyConsumption(self.card)) / 1e3
 
 
-def find_counter() -> Counter | None:
-    """The counter nearest to the network's work: the card's, the board's, the processor's, or None."""
-    return Nvml.find() or PowerMonitor.find() or Rapl.find()
+def find_counter(device: str) -> Counter | None:
+    """The counter nearest to the work of ``device``: the card's, the board's, the processor's, or None.
+
+    Args:
+        device: as backends say it. A card only idles while a CPU works, so its counter is not for ``cpu``.
+    """
+    card = None if device == "cpu" else Nvml.find()
+    return card or PowerMonitor.find() or Rapl.find()
 
 
 @dataclass
@@ -143,6 +153,20 @@ def metered(counter: Counter | None) -> Iterator[Spent]:
     yield spent
     if counter:
         spent.joules = counter.joules() - start
+
+
+def _rails(hwmon: Path) -> dict[str, tuple[Path, Path]]:
+    """The module's rails by label: files of millivolts and milliamperes."""
+    rails = {}
+    for folder in sorted(hwmon.glob("hwmon*")):
+        if _text(folder / "name") != "ina3221":
+            continue
+        for channel in (1, 2, 3):
+            label = _text(folder / f"in{channel}_label") or f"{folder.name} in{channel}"
+            current = folder / f"curr{channel}_input"
+            if current.exists() and not label.startswith(_NOT_OF_THE_MODULE):
+                rails[label] = (folder / f"in{channel}_input", current)
+    return rails
 
 
 def _number(path: Path) -> int | None:

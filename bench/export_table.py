@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
+from crossiqa_edge.bench.command import POSITIVE, Program
 from crossiqa_edge.bench.timing import interleave
 from crossiqa_edge.errors import BackendError, MissingDependencyError
 from crossiqa_edge.export.acceptance import Acceptance
@@ -55,9 +56,9 @@ class Row:
         return f"{self.target} {self.precision}"
 
 
-@click.command()
+@click.command(cls=Program)
 @click.option("--model", default="nano", show_default=True, metavar="NAME|FILE", help="What to export.")
-@click.option("--seconds", type=float, default=10.0, show_default=True, help="Timing of each candidate.")
+@click.option("--seconds", type=POSITIVE, default=10.0, show_default=True, help="Timing of each candidate.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of one inference.  [default: all]")
 @click.option("--markdown", is_flag=True, help="A Markdown table instead of JSON lines.")
 def main(model: str, seconds: float, threads: int | None, markdown: bool) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from crossiqa_edge.bench.jsonl import Row
 from crossiqa_edge.bench.pareto import front, per_picture_ms, srcc_of
-from crossiqa_edge.bench.point import in_views
+from crossiqa_edge.bench.point import in_threads, in_views
 from crossiqa_edge.bench.scaling import Curve
 from crossiqa_edge.errors import MissingDependencyError
 
@@ -78,7 +78,7 @@ def _colours(rows: Sequence[Row]) -> dict[str, str]:
 
 def _label(axes: Axes, best: Sequence[Row]) -> None:
     for i, row in enumerate(best):
-        read = in_views(row["sampling"], row["views"])
+        read = in_views(row["sampling"], row["views"]) + in_threads(row.get("threads"))
         axes.annotate(
             f"{row['model']} {row['precision']}, batch {row['batch']}, {read}",
             (per_picture_ms(row), srcc_of(row)),

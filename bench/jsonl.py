@@ -14,15 +14,22 @@ Row = dict[str, Any]
 
 
 def append(path: str | os.PathLike[str], *rows: Row) -> None:
-    """Add ``rows`` to the end of a file, making it if need be; one write, so a row is whole or absent.
+    """Add ``rows`` to the end of a file, making it if need be: all of them, or none if the disk is full.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    text = "".join(json.dumps(row) + "\n" for row in rows)
+    data = "".join(json.dumps(row) + "\n" for row in rows).encode()
     try:
-        with Path(path).open("a", encoding="utf-8") as stream:
-            stream.write(text)
+        with Path(path).open("ab", buffering=0) as stream:
+            before = stream.tell() if stream.seekable() else None
+            try:
+                while data:
+                    data = data[stream.write(data) :]
+            except OSError:
+                if before is not None:
+                    stream.truncate(before)  # half a row would make all the others unreadable
+                raise
     except OSError as error:
         raise OutputError(f"{path}: not written ({error.strerror}); choose another path") from error
 

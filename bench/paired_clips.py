@@ -14,12 +14,13 @@ import click
 import numpy as np
 import numpy.typing as npt
 
+from crossiqa_edge.bench.command import Program
 from crossiqa_edge.errors import InputError
 from crossiqa_edge.runtime.scorer import Scorer
 from crossiqa_edge.video.results import FrameScore
 
 
-@click.command()
+@click.command(cls=Program)
 @click.argument("sound")
 @click.argument("harmed")
 @click.option("--model", default="nano", show_default=True, metavar="NAME|FILE")
@@ -51,8 +52,14 @@ def scores_of(scorer: Scorer, clip: str) -> npt.NDArray[np.float64]:
 
 
 def share_lower(better: npt.NDArray[np.float64], worse: npt.NDArray[np.float64]) -> float:
-    """Share of the frames scored in both on which ``worse`` is strictly lower."""
+    """Share of the frames scored in both on which ``worse`` is strictly lower.
+
+    Raises:
+        InputError: none is.
+    """
     both = np.isfinite(better) & np.isfinite(worse)
+    if not both.any():
+        raise InputError("no frame has a score in both clips")
     return float((worse[both] < better[both]).mean())
 
 

@@ -14,7 +14,7 @@ def per_picture_ms(row: Row) -> float:
 
 def srcc_of(row: Row) -> float:
     """Rank correlation with opinion; -1 where it does not exist, which any figure beats."""
-    found = row["accuracy"]["srcc"]
+    found = row["accuracy"].get("srcc")
     return -1.0 if found is None else float(found)
 
 

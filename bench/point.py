@@ -32,8 +32,7 @@ class Point:
 
     def __str__(self) -> str:
         read = in_views(self.sampling, self.views)
-        threads = "" if self.threads is None else f", {self.threads} threads"
-        return f"{self.model} {self.backend} batch {self.batch}, {read}{threads}"
+        return f"{self.model} {self.backend} batch {self.batch}, {read}{in_threads(self.threads)}"
 
     def open(self) -> Scorer:
         """An open model; errors as of ``Scorer.load``."""
@@ -49,6 +48,11 @@ class Point:
 def in_views(sampling: str, views: int) -> str:
     """How a picture is read, in words: ``crops x 5``, and ``fragments`` where they are one view, as usual."""
     return sampling if (sampling, views) == ("fragments", 1) else f"{sampling} x {views}"
+
+
+def in_threads(threads: int | None) -> str:
+    """How many threads were asked for, in words, after a comma; nothing where the backend chose."""
+    return "" if threads is None else f", {threads} thread{'s' * (threads != 1)}"
 
 
 @dataclass(frozen=True)
@@ -74,15 +78,20 @@ def grid(
 def open_all(points: Iterable[Point]) -> tuple[dict[Point, Scorer], list[Refused]]:
     """Open every point that this machine can run; the others come with the reason why not.
 
+    Points that give one model the same number of views at a time share what runs it: the network does not
+    see how they were sampled, and each further copy of it takes memory that a small device has not got.
+
     Raises:
         ConfigError: none can be run.
     """
     opened: dict[Point, Scorer] = {}
     refused: list[Refused] = []
+    alike: dict[tuple[str, str, int | None, int], Scorer] = {}
     for point in points:
-        scorer = _opened(point)
+        kind = (point.model, point.backend, point.threads, point.batch * point.views)
+        scorer = _opened(point) if kind not in alike else _sharing(alike[kind], point)
         if isinstance(scorer, Scorer):
-            opened[point] = scorer
+            opened[point] = alike[kind] = scorer
         else:
             refused.append(Refused(point, scorer))
     if not opened:
@@ -98,6 +107,10 @@ def in_words(refused: Iterable[Refused]) -> list[str]:
         reason = item.reason.removeprefix(f"{locate(item.point.model)}: ")
         models.setdefault(reason, []).append(item.point.model)
     return [f"{', '.join(dict.fromkeys(names))}: {reason}" for reason, names in models.items()]
+
+
+def _sharing(other: Scorer, point: Point) -> Scorer:
+    return Scorer(other.artefact, other.backend, point.sampling, point.views, other.max_pixels)
 
 
 def _opened(point: Point) -> Scorer | str:

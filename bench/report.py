@@ -14,7 +14,8 @@ from string import Template
 from crossiqa_edge.atomic import atomic_write, write_text
 from crossiqa_edge.bench.figure import tradeoff_png
 from crossiqa_edge.bench.jsonl import Row
-from crossiqa_edge.bench.tables import Cells, caption, markdown, point_name, result_cells
+from crossiqa_edge.bench.rows import point_name
+from crossiqa_edge.bench.tables import Cells, caption, markdown, result_cells
 
 _STAGES = {
     "decode": "decode",
@@ -72,14 +73,14 @@ def _stage_cells(rows: Sequence[Row]) -> list[Cells]:
 
 
 def _stages(row: Row) -> Cells:
-    energy = row["energy_mj_per_picture"]
+    energy = row.get("energy_mj_per_picture")
     return (
         point_name(row),
         *(_figure(row["stages_ms"].get(name), 3) for name in _STAGES),
         _longest(row["stages_ms"]),
-        _figure((row["cold"] or {}).get("peak_device_mb"), 0),
-        "no counter here" if energy is None else f"{energy:.1f} ({row['energy_counter']})",
-        *map(_figure, (row["accuracy"][name] for name in _AGREEMENT)),
+        _figure((row.get("cold") or {}).get("peak_device_mb"), 0),
+        "no counter here" if energy is None else f"{energy:.1f} ({row.get('energy_counter')})",
+        *map(_figure, (row["accuracy"].get(name) for name in _AGREEMENT)),
     )
 
 

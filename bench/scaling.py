@@ -18,7 +18,7 @@ import numpy.typing as npt
 from crossiqa_edge.bench.point import Point
 from crossiqa_edge.bench.probe import PICTURES
 from crossiqa_edge.bench.timing import interleave
-from crossiqa_edge.errors import MissingDependencyError
+from crossiqa_edge.errors import ArtefactError, BackendError, MissingDependencyError
 from crossiqa_edge.imaging.decode import decode
 from crossiqa_edge.imaging.sampling import Frame
 from crossiqa_edge.machine import this_machine
@@ -152,8 +152,14 @@ def measure_curve(
     return Curve(name, unit, x, tuple(calls), y, intervals, law, law.fit(x, y))
 
 
-def curves(model: str, backend: str, seconds: float) -> list[Curve]:
-    """The curves of ``model`` on ``backend``; that over tokens only where the ``export`` extra is there."""
+def curves(
+    model: str, backend: str, seconds: float, tell: Callable[[str], object] = lambda words: None
+) -> list[Curve]:
+    """The curves of ``model`` on ``backend``.
+
+    That over tokens is of models written for it, as ONNX: where the ``export`` extra is absent, or the
+    backend runs no ONNX, ``tell`` is told so, and the others stand without it.
+    """
     scorer = Point(model, backend).open()
     photo = decode(PICTURES / "coffee.webp")
     measured = [
@@ -163,7 +169,11 @@ def curves(model: str, backend: str, seconds: float) -> list[Curve]:
         measure_curve("threads", "threads", _threads(model, backend, photo), AMDAHL, seconds),
     ]
     with TemporaryDirectory() as folder:
-        by_tokens = _tokens(scorer.card.size, backend, Path(folder))
+        try:
+            by_tokens = _tokens(scorer.card.size, backend, Path(folder))
+        except (ArtefactError, BackendError, ImportError, MissingDependencyError) as error:
+            tell(f"left out: cost against tokens: {error}")
+            return measured
         return [*measured, measure_curve("tokens", "tokens a view", by_tokens, TOKENS, seconds)]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from crossiqa_edge.bench.comparison import Change
 from crossiqa_edge.bench.jsonl import Row
 from crossiqa_edge.bench.pareto import front, per_picture_ms
-from crossiqa_edge.bench.point import in_views
+from crossiqa_edge.bench.point import in_threads, in_views
+from crossiqa_edge.bench.rows import point_name
 
 Cells = tuple[str, ...]
 
@@ -38,7 +40,7 @@ def caption(rows: Sequence[Row]) -> str:
     instructions = ", ".join(machine["instructions"]) or "no vector extensions known"
     return (
         f"{machine['cpu']}, {machine['cores']} cores ({instructions}), {machine['system']}; "
-        f"{libraries}; crossiqa-edge {row['package']} at {row['commit'] or 'no commit'}; {row['made']}. "
+        f"{libraries}; crossiqa-edge {row['package']} at {row.get('commit') or 'no commit'}; {row['made']}. "
         f"Accuracy on {sets} pictures. Latency is of a whole call, from the bytes of JPEG files "
         f"({row['input']['pictures']} in turn) to scores; ms a picture is the median call over its batch. "
         f"Calibration loop {row['calibration_ms']:.2f} ms.{_noise(row)}"
@@ -69,12 +71,12 @@ def text(cells: Sequence[Cells]) -> str:
 
 def _cells(row: Row, on_front: bool) -> Cells:
     times = row["latency_ms"]
-    cold = row["cold"] or {}
-    srcc = row["accuracy"]["srcc"]
+    cold = row.get("cold") or {}
+    srcc = row["accuracy"].get("srcc")
     return (
         row["model"],
         row["precision"],
-        f"{row['backend']} {row['device']}",
+        f"{row['backend']} {row['device']}{in_threads(row.get('threads'))}",
         in_views(row["sampling"], row["views"]),
         str(row["batch"]),
         f"{per_picture_ms(row):.2f}",
@@ -88,12 +90,6 @@ def _cells(row: Row, on_front: bool) -> Cells:
     )
 
 
-def point_name(row: Row) -> str:
-    """What was measured, in words."""
-    read = in_views(row["sampling"], row["views"])
-    return f"{row['model']} {row['precision']} {row['backend']} batch {row['batch']} {read}"
-
-
 def _changed(change: Change) -> Cells:
     row = change.after
     low, high = change.interval
@@ -104,5 +100,11 @@ def _changed(change: Change) -> Cells:
         f"{change.ratio:.3f}",
         f"{low:.3f} {high:.3f}",
         change.verdict,
-        "–" if change.srcc_change is None else f"{change.srcc_change:+.4f}",
+        _gained(change.srcc_change),
     )
+
+
+def _gained(change: float | None) -> str:
+    if change is None:
+        return "–"
+    return f"{change:+.4f}" if math.isfinite(change) else "lost"

@@ -3,7 +3,7 @@
 Accuracy costs one pass over the judged pictures, latency costs time, and its tail costs most. So the points
 race (successive halving; Jamieson and Talwalkar, AISTATS 2016): every heat times the survivors in turns
 for twice as long as the heat before, then drops whatever is certainly too slow and the worse half of the
-rest.
+rest. Where none of the last few fits after all, those that they pushed out run another heat.
 """
 
 from __future__ import annotations
@@ -106,20 +106,25 @@ def solve(
     if not calls or not 0 < budget.percentile <= 100:
         raise ConfigError("points to choose from and a percentile above 0 and up to 100 are needed")
     racing, dropped = _accurate_enough(accuracies, budget)
-    for heat in range(heats):
-        if not racing:
-            break
-        on_heat(heat + 1, len(racing))
-        timings = interleave(
-            {str(trial.point): calls[trial.point] for trial in racing},
-            seconds=seconds * 2**heat,
-            rounds=_ROUNDS,
-            clock=clock,
-        )
-        racing = [_timed(trial, timings[str(trial.point)], budget) for trial in racing]
-        if heat < heats - 1:
+    finalists = max(len(racing) >> (heats - 1), 1)
+
+    def run(heat: int, length: float, trials: list[Trial]) -> list[Trial]:
+        on_heat(heat, len(trials))
+        by_name = {str(trial.point): calls[trial.point] for trial in trials}
+        timings = interleave(by_name, seconds=length, rounds=_ROUNDS, clock=clock)
+        return [_timed(trial, timings[str(trial.point)], budget) for trial in trials]
+
+    heat = 0
+    while racing and heat < heats:
+        racing = run(heat + 1, seconds * 2**heat, racing)
+        heat += 1
+        if heat < heats:
             racing, out = _halved(racing, budget)
             dropped += out
+    while not any(trial.fits(budget) for trial in racing) and (second := _pushed_out(dropped, budget)):
+        heat, second = heat + 1, second[:finalists]
+        dropped = [*_told(racing, budget), *(trial for trial in dropped if trial not in second)]
+        racing = run(heat, seconds * 2 ** (heats - 1), second)
     return _solution(racing, dropped, budget)
 
 
@@ -158,11 +163,19 @@ def _halved(racing: list[Trial], budget: Budget) -> tuple[list[Trial], list[Tria
     return ranked[:keep], out
 
 
+def _pushed_out(dropped: list[Trial], budget: Budget) -> list[Trial]:
+    """Those that fitted when last timed and had to make room for points that no longer do; best first."""
+    return sorted((trial for trial in dropped if trial.fits(budget)), key=lambda trial: _rank(trial, budget))
+
+
+def _told(trials: list[Trial], budget: Budget) -> list[Trial]:
+    return [replace(trial, verdict=_shortfall(trial, budget)) for trial in trials]
+
+
 def _solution(racing: list[Trial], dropped: list[Trial], budget: Budget) -> Solution:
     ranked = sorted(racing, key=lambda trial: _rank(trial, budget))
     if not ranked or not ranked[0].fits(budget):
-        told = [replace(trial, verdict=_shortfall(trial, budget)) for trial in ranked]
-        return Solution(None, (*told, *dropped))
+        return Solution(None, (*_told(ranked, budget), *dropped))
     chosen = replace(ranked[0], verdict=_praise(ranked[0], budget))
     return Solution(chosen, (chosen, *ranked[1:], *dropped))
 

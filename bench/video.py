@@ -18,8 +18,10 @@ from time import perf_counter, sleep
 import click
 import numpy as np
 
+from crossiqa_edge.bench.command import POSITIVE, Program
 from crossiqa_edge.bench.facts import facts, weather
 from crossiqa_edge.bench.peers import METRICS, opened
+from crossiqa_edge.bench.probe import digest
 from crossiqa_edge.bench.video_clips import encode_moving, photographs
 from crossiqa_edge.imaging.sampling import Views
 from crossiqa_edge.runtime.backend import Backend, Scores
@@ -195,16 +197,24 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return ["| " + " | ".join(line) + " |" for line in lines]
 
 
-@click.command()
+@click.command(cls=Program)
 @click.option("--photos", default="examples", show_default=True, help="Folder of photographs.")
-@click.option("--frames", default=240, show_default=True, help="Frames of each clip.")
-@click.option("--crf", default=20, show_default=True, help="Of libx264.")
+@click.option(
+    "--frames", type=click.IntRange(min=2), default=240, show_default=True, help="Frames of each clip."
+)
+@click.option("--crf", type=click.IntRange(0, 51), default=20, show_default=True, help="Of libx264.")
 @click.option("--model", default="nano", show_default=True, metavar="NAME|FILE")
 @click.option("--backend", default=AUTO, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Of one inference.")
-@click.option("--batch", default=8, show_default=True)
-@click.option("--rounds", default=3, show_default=True)
-@click.option("--max-latency-ms", default=150.0, show_default=True, help="Of live mode.")
+@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True)
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option(
+    "--max-latency-ms",
+    type=POSITIVE,
+    default=150.0,
+    show_default=True,
+    help="Of live mode.",
+)
 @click.option(
     "--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep the clips in this folder."
 )
@@ -225,9 +235,10 @@ def main(
         folder = keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         pictures = photographs(photos)
+        shown = digest([picture.tobytes() for picture in pictures])[:8]  # other photographs, other clips
         clips = {}
         for size, (height, width) in SIZES.items():
-            path = folder / f"{size}-{frames}-{crf}.mp4"
+            path = folder / f"{size}-{frames}-{crf}-{shown}.mp4"
             if not path.exists():
                 encode_moving(path, pictures, height, width, frames=frames, fps=FPS, crf=crf)
             clips[size] = path

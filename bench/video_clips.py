@@ -44,8 +44,9 @@ def encode_moving(
         BackendError: this FFmpeg has no libx264.
     """
     mosaic = Image.fromarray(_mosaic(pictures, round(_MARGIN * height), round(_MARGIN * width)))
+    part = path.with_name(f".part-{path.name}")  # or an interrupted run leaves half a clip to the next one
     try:
-        with av.open(str(path), "w") as container:
+        with av.open(str(part), "w") as container:
             stream = container.add_stream("libx264", rate=fps)
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             stream.codec_context.colorspace, stream.codec_context.color_range = 1, 1
@@ -55,8 +56,11 @@ def encode_moving(
                 yuv = picture.reformat(format="yuv420p", dst_colorspace=1)
                 container.mux(stream.encode(yuv))
             container.mux(stream.encode(None))
+        part.replace(path)
     except (av.error.FFmpegError, ValueError) as error:
         raise BackendError(f"{path}: FFmpeg did not encode it ({error}); install PyAV's own build") from error
+    finally:
+        part.unlink(missing_ok=True)
     return path
 
 

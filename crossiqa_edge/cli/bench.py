@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from crossiqa_edge.bench.command import POSITIVE, Finite
 from crossiqa_edge.cli.console import complain
 from crossiqa_edge.cli.options import USUALLY, VIEWS
 from crossiqa_edge.errors import ConfigError
@@ -54,7 +55,7 @@ USUAL_BACKENDS = tuple(name for name in BACKENDS if name not in ONLY_BY_NAME)
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=POSITIVE,
     default=5.0,
     show_default=True,
     help="Timing of each point.",
@@ -107,8 +108,13 @@ def _run(
     from crossiqa_edge.bench.jsonl import append
     from crossiqa_edge.bench.measure import measure
     from crossiqa_edge.bench.point import grid, in_words, open_all
+    from crossiqa_edge.bench.rows import make_ready
     from crossiqa_edge.bench.tables import caption, result_cells, text
 
+    # What cannot be written is told now, and not after minutes of measuring.
+    _check_page(report)
+    if out is not None:
+        make_ready(out)
     how = [(name, views_a_picture(name, count)) for name in samplings for count in views or (None,)]
     points = grid(models or available(), backends or USUAL_BACKENDS, batches, how, threads or (None,))
     opened, refused = open_all(points)
@@ -116,13 +122,15 @@ def _run(
         complain(f"left out: {reason}")
     judged = judged_pictures(data, limit)
     rows = measure(opened, judged, seconds=seconds, rounds=rounds, cold=not no_cold, on_step=complain)
-    if out is not None:
-        append(out, *rows)
-    if as_json:
-        click.echo("\n".join(map(json.dumps, rows)))
-    else:
-        click.echo(text(result_cells(rows)))
-        complain(caption(rows))
+    try:
+        if out is not None:
+            append(out, *rows)
+    finally:  # the disk may be full by now; what took minutes is shown all the same
+        if as_json:
+            click.echo("\n".join(map(json.dumps, rows)))
+        else:
+            click.echo(text(result_cells(rows)))
+            complain(caption(rows))
     if report is not None:
         _report(rows, report)
 
@@ -138,6 +146,11 @@ def judged_pictures(data: str | None, limit: int | None) -> Judged:
     return Judged.of(open_spec(data), limit)
 
 
+def _check_page(path: Path | None) -> None:
+    if path is not None and path.suffix != ".html":  # the plot beside it would take its place
+        raise ConfigError(f"{path}: the report is a page; give a name that ends in .html")
+
+
 def _report(rows: list[dict[str, object]], path: Path) -> None:
     from crossiqa_edge.bench.report import write_report
 
@@ -151,7 +164,7 @@ def _report(rows: list[dict[str, object]], path: Path) -> None:
 @click.option("--fail-slower", is_flag=True, help="Exit with 1 if any point became slower.")
 @click.option(
     "--fail-srcc",
-    type=click.FloatRange(min=0),
+    type=Finite(min=0),
     metavar="LOSS",
     help="Exit with 1 if one lost more SRCC than LOSS.",
 )
@@ -160,16 +173,19 @@ def compare(before: Path, after: Path, fail_slower: bool, fail_srcc: float | Non
 
     Times are relative to a calibration loop measured in each run, so the two may come from different
     machines of one kind. Where no difference shows, two are called the same, or undecided if the runs were
-    too noisy for one of a tenth to show.
+    too noisy for one of a tenth to show. Points that only one run has are named and not judged.
     """
-    from crossiqa_edge.bench.comparison import compare_runs
+    from crossiqa_edge.bench.comparison import compare_runs, lost_srcc, remarks
     from crossiqa_edge.bench.rows import latest_run, read
     from crossiqa_edge.bench.tables import change_cells, text
 
-    changes = compare_runs(latest_run(read(before)), latest_run(read(after)))
+    old, new = latest_run(read(before)), latest_run(read(after))
+    changes = compare_runs(old, new)
     click.echo(text(change_cells(changes)))
+    for remark in remarks(old, new):
+        complain(remark)
     slower = fail_slower and any(change.verdict == "slower" for change in changes)
-    lost = fail_srcc is not None and any((change.srcc_change or 0.0) < -fail_srcc for change in changes)
+    lost = fail_srcc is not None and lost_srcc(changes, fail_srcc)
     return int(slower or lost)
 
 
@@ -182,8 +198,7 @@ def report(results: Path, out: Path | None, markdown: bool) -> None:
     from crossiqa_edge.bench.rows import latest_run, read
     from crossiqa_edge.bench.tables import result_cells, text
 
-    if out is not None and out.suffix != ".html":
-        raise ConfigError(f"{out}: the report is a page; give a name that ends in .html")
+    _check_page(out)
     rows = latest_run(read(results))
     if markdown:
         from crossiqa_edge.bench.report import report_markdown
@@ -200,7 +215,7 @@ def report(results: Path, out: Path | None, markdown: bool) -> None:
 @click.option("--backend", type=click.Choice([*BACKENDS]), default="onnxruntime", show_default=True)
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=POSITIVE,
     default=2.0,
     show_default=True,
     help="Timing of each point.",
@@ -213,7 +228,7 @@ def scaling(model: str, backend: str, seconds: float, out: Path | None, as_json:
 
     from crossiqa_edge.bench.scaling import curves, to_markdown
 
-    measured = curves(model, backend, seconds)
+    measured = curves(model, backend, seconds, complain)
     if as_json:
         click.echo(json.dumps([curve.to_dict() for curve in measured], indent=2))
     else:
@@ -239,7 +254,7 @@ def scaling(model: str, backend: str, seconds: float, out: Path | None, as_json:
 @click.option(
     "--batch", "batches", multiple=True, type=click.IntRange(min=1), default=(1, 8), show_default=True
 )
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=2.0, show_default=True)
+@click.option("--seconds", type=POSITIVE, default=2.0, show_default=True)
 def roofline(
     models: tuple[str, ...], backends: tuple[str, ...], batches: tuple[int, ...], seconds: float
 ) -> None:
@@ -258,7 +273,7 @@ def roofline(
 @click.option("--model", default="nano", show_default=True, metavar="NAME|FILE")
 @click.option("--data", metavar="NAME=PATH", help="Data set to compare on.  [default: the built-in probe]")
 @click.option("--limit", type=click.IntRange(min=3), help="Use that many of its pictures, evenly spread.")
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True)
+@click.option("--seconds", type=POSITIVE, default=5.0, show_default=True)
 @click.option(
     "--pyiqa",
     "names",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crossiqa_edge.atomic import write_text
+from crossiqa_edge.bench.command import POSITIVE, Finite
 from crossiqa_edge.cli.bench import USUAL_BACKENDS, judged_pictures
 from crossiqa_edge.cli.console import complain
 from crossiqa_edge.weights import available
@@ -25,25 +26,25 @@ _PROBE_PICTURES = 125
 @click.command()
 @click.option(
     "--max-latency-ms",
-    type=click.FloatRange(min=0, min_open=True),
+    type=POSITIVE,
     required=True,
     help="From a picture's arrival to its score.",
 )
 @click.option(
     "--p",
     "percentile",
-    type=click.FloatRange(min=0, min_open=True, max=100),
+    type=Finite(min=0, min_open=True, max=100),
     default=99.0,
     show_default=True,
     help="Percent of the calls that must keep it.",
 )
-@click.option("--min-srcc", type=click.FloatRange(-1, 1), help="Least rank correlation with opinion.")
-@click.option("--fps", type=click.FloatRange(min=0, min_open=True), help="Pictures that arrive a second.")
+@click.option("--min-srcc", type=Finite(-1, 1), help="Least rank correlation with opinion.")
+@click.option("--fps", type=POSITIVE, help="Pictures that arrive a second.")
 @click.option("--model", "models", multiple=True, metavar="NAME|FILE", help="Repeat.  [default: all shipped]")
 @click.option("--data", metavar="NAME=PATH", help="Data set for accuracy.  [default: the built-in probe]")
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=POSITIVE,
     default=1.0,
     show_default=True,
     help="Timing of a point in the first of four heats; doubled in each.",
@@ -77,10 +78,12 @@ def command(
     budget = Budget(max_latency_ms, percentile, min_srcc, fps)
     solution = _solve(models, data, budget, seconds)
     chosen = solution.chosen
-    if out is not None and chosen is not None:
-        write_text(out, json.dumps(_config(chosen.point), indent=2) + "\n")
-        complain(f"written to {out}; use it: crossiqa score|watch|serve --config {out}")
-    click.echo(json.dumps(_document(solution, budget), indent=2) if as_json else _table(solution, budget))
+    try:
+        if out is not None and chosen is not None:
+            write_text(out, json.dumps(_config(chosen.point), indent=2) + "\n")
+            complain(f"written to {out}; use it: crossiqa score|watch|serve --config {out}")
+    finally:  # what took minutes is shown even where the file cannot be written
+        click.echo(json.dumps(_document(solution, budget), indent=2) if as_json else _table(solution, budget))
     return 0 if chosen else 1
 
 
@@ -105,6 +108,8 @@ def _solve(models: tuple[str, ...], data: str | None, budget: Budget, seconds: f
         accuracies[point] = known[kind]
     files = input_files(judged, 16)
     calls = {point: Call(scorer, point.batch, files) for point, scorer in opened.items()}
+    for call in calls.values():
+        call.settle()
     return solve(calls, accuracies, budget, seconds=seconds, on_heat=_told)
 
 

@@ -1,7 +1,8 @@
 import pytest
 from rows_for_tests import row
 
-from crossiqa_edge.bench.comparison import compare_runs
+from crossiqa_edge.bench.comparison import compare_runs, lost_srcc, remarks
+from crossiqa_edge.bench.tables import change_cells
 from crossiqa_edge.errors import InputError
 
 
@@ -30,6 +31,46 @@ def test_lost_accuracy_is_told():
     other = row(srcc=0.7)
     other["accuracy"]["set"] = "another set"
     assert compare_runs([other], [row()])[0].srcc_change is None
+
+
+def test_accuracy_on_other_pictures_is_no_change():
+    fewer = row(srcc=0.5)
+    fewer["accuracy"]["n"] = 50  # of the same set
+    assert compare_runs([row(srcc=0.7)], [fewer])[0].srcc_change is None
+
+
+def test_an_accuracy_that_exists_no_more_is_lost():
+    changes = compare_runs([row(srcc=0.7)], [row(srcc=None)])
+    assert lost_srcc(changes, 1.0)
+    assert change_cells(changes)[1][-1] == "lost"
+
+
+def test_what_is_not_known_to_be_kept_does_not_pass():
+    with pytest.raises(InputError, match="not known"):
+        lost_srcc(compare_runs([row(srcc=None)], [row()]), 0.01)
+
+
+def test_times_of_other_pictures_are_not_compared():
+    other = row()
+    other["input"]["set"] = "larger pictures"
+    with pytest.raises(InputError, match="two sets"):
+        compare_runs([row()], [other])
+
+
+def test_a_reader_is_told_of_other_machines_and_of_points_that_are_gone():
+    jetson = {"cpu": "Another CPU", "cores": 6, "instructions": [], "system": "Linux"}
+    told = remarks([row(), row("tiny")], [row(machine=jetson), row(batch=8, machine=jetson)])
+    assert told == [
+        "two machines: A CPU, 2 cores before, Another CPU, 6 cores after",
+        "only before, not compared: tiny fp32 onnxruntime batch 1 fragments",
+        "only after, not compared: nano fp32 onnxruntime batch 8 fragments",
+    ]
+    assert remarks([row()], [row()]) == []
+    encoded_anew = row()
+    encoded_anew["input"]["sha256"] = "1"  # as by another Pillow: told, and compared all the same
+    (told,) = remarks([row()], [encoded_anew])
+    assert "not timed on the same files" in told
+    assert compare_runs([row()], [encoded_anew])[0].verdict == "same"
 
 
 def test_points_are_matched_by_what_they_are():

@@ -25,6 +25,11 @@ def test_two_runs_and_their_parts_make_the_page(tmp_path):
     assert text.count("Not measured in this run.") == 4  # kernels, scaling, peers and suites
 
 
+def test_a_run_of_other_points_does_not_forbid_the_page(tmp_path):
+    append(tmp_path / "points.jsonl", row("nano", run="a"), row("tiny", run="b"))
+    assert "Not comparable: the two runs have no point in common" in page(tmp_path)
+
+
 def test_kernels_on_a_gpu_stand_with_the_roofline(tmp_path):
     append(tmp_path / "points.jsonl", row())
     kernel = {

@@ -26,6 +26,36 @@ def test_rapl_sums_packages_and_survives_the_wrap(tmp_path):
     assert spent.joules == pytest.approx(180e-6)
 
 
+def rails(folder, **channels):
+    """An INA3221: label -> (millivolts, milliamperes), in the order of the channels."""
+    folder.mkdir()
+    (folder / "name").write_text("ina3221\n")
+    for number, (label, (volts, amperes)) in enumerate(channels.items(), 1):
+        (folder / f"in{number}_label").write_text(f"{label}\n")
+        (folder / f"in{number}_input").write_text(f"{volts}\n")
+        (folder / f"curr{number}_input").write_text(f"{amperes}\n")
+
+
+def test_the_rail_of_the_whole_module_is_not_counted_twice(tmp_path):
+    """Orin NX and Nano: the other two rails are parts of the first."""
+    rails(tmp_path / "hwmon1", VDD_IN=(5000, 2000), VDD_CPU_GPU_CV=(5000, 800), VDD_SOC=(5000, 300))
+    monitor = PowerMonitor.find(tmp_path)
+    monitor.close()
+    assert monitor.watts() == pytest.approx(10.0)
+    assert monitor.name == "INA3221 VDD_IN"
+
+
+def test_rails_are_summed_where_none_is_of_the_whole_module(tmp_path):
+    """AGX Orin: processor and memory have rails of their own; the carrier board's are not the module's."""
+    rails(tmp_path / "hwmon3", VDD_GPU_SOC=(800, 5000), VDD_CPU_CV=(700, 10_000), VIN_SYS_5V0=(5000, 1000))
+    rails(tmp_path / "hwmon4", NC=(0, 9), VDDQ_VDD2_1V8AO=(1800, 500))
+    rails(tmp_path / "hwmon5", CVB_ATX_12V=(12_000, 5000))
+    monitor = PowerMonitor.find(tmp_path)
+    monitor.close()
+    assert monitor.watts() == pytest.approx(4.0 + 7.0 + 5.0 + 0.9)
+    assert monitor.name == "INA3221 VDD_GPU_SOC + VDD_CPU_CV + VIN_SYS_5V0 + VDDQ_VDD2_1V8AO"
+
+
 def test_counters_are_absent_where_the_machine_has_none(tmp_path):
     assert Rapl.find(tmp_path) is None
     assert PowerMonitor.find(tmp_path) is None
@@ -38,10 +68,7 @@ def test_no_counter_is_no_figure():
 
 
 def test_a_power_monitor_is_integrated(tmp_path):
-    folder = tmp_path / "hwmon3"
-    folder.mkdir()
-    for name, text in (("name", "ina3221"), ("in1_input", "5000"), ("curr1_input", "2000")):
-        (folder / name).write_text(text + "\n")
+    rails(tmp_path / "hwmon3", VDD_IN=(5000, 2000))
     monitor = PowerMonitor.find(tmp_path)
     try:
         assert monitor.watts() == pytest.approx(10.0)
@@ -95,11 +122,12 @@ def pynvml(tmp_path, monkeypatch):
 
 
 def test_a_cards_own_total_is_in_millijoules(pynvml):
-    counter = find_counter()  # nearer to the work than a board or a processor
+    counter = find_counter("cuda")  # nearer to the work than a board or a processor
     assert isinstance(counter, Nvml)
     with metered(counter) as spent:
         pynvml.counted[0] += 2_500
     assert spent.joules == pytest.approx(2.5)
+    assert not isinstance(find_counter("cpu"), Nvml)  # while a CPU works, the card idles
     assert weather()["gpu"] == {"sm_mhz": 1980, "held_back_by": 4}
 
 
@@ -128,7 +156,7 @@ def test_the_counter_nearest_to_the_work_is_taken(tmp_path, monkeypatch, present
     rapl, board = Rapl.find, PowerMonitor.find
     monkeypatch.setattr(Rapl, "find", lambda: rapl(tmp_path / "powercap"))
     monkeypatch.setattr(PowerMonitor, "find", lambda: board(tmp_path / "hwmon"))
-    counter = find_counter()
-    assert counter.name == {"board": "INA3221", "processor": "RAPL"}[present]
+    counter = find_counter("cuda")
+    assert counter.name == {"board": "INA3221 hwmon0 in1", "processor": "RAPL"}[present]
     if present == "board":
         counter.close()

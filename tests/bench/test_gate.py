@@ -45,6 +45,35 @@ def test_a_run_is_stored_without_its_raw_timings_and_means_the_same(run, tmp_pat
     assert main([str(stored), str(tmp_path / "bare"), "--store"]) == 2
 
 
+def test_a_stage_that_only_one_run_has_is_named(run, capsys):
+    stored, new = run("a", 1.0, decode=2.0, infer=5.0), run("b", 1.0, decode=2.0, pool=1.0)
+    assert main([stored, new]) == 0
+    told = capsys.readouterr().err
+    assert "only in the stored run: infer" in told
+    assert "only in the new run: pool" in told
+
+
+def test_a_stage_as_long_as_the_calibration_loop_is_compared(run, capsys):
+    assert main([run("a", 1.0, decode=1.0, infer=5.0), run("b", 1.0, decode=9.0, infer=5.0)]) == 1
+    assert "decode" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("median", [float("nan"), float("inf"), 0.0, -1.0])
+def test_a_time_that_cannot_be_does_not_pass(run, median, capsys):
+    good = run("a", 1.0, decode=2.0)
+    assert main([good, run("b", 1.0, decode=median)]) == 2
+    assert main([run("b", 1.0, decode=median), good]) == 2
+    assert main([good, run("b", median, decode=2.0)]) == 2
+    assert "no possible time" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tolerance", ["nan", "inf", "-0.1"])
+def test_a_tolerance_that_nothing_exceeds_is_refused(run, tolerance):
+    path = run("a", 1.0, decode=2.0)
+    with pytest.raises(SystemExit):
+        main([path, path, f"--tolerance={tolerance}"])
+
+
 def test_what_cannot_be_compared(run, tmp_path, capsys):
     (tmp_path / "text").write_text("hello")
     assert main([str(tmp_path / "text"), run("b", 1.0, decode=1.0)]) == 2

@@ -1,6 +1,7 @@
 """A whole small measurement with a graph of a few nodes, whose score is known."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from crossiqa_edge.bench.measure import Call, energy, measure
 from crossiqa_edge.bench.point import Point, grid, in_words, open_all
 from crossiqa_edge.bench.probe import Judged, digest, input_files, probe_set
 from crossiqa_edge.bench.timing import Timing
-from crossiqa_edge.errors import ConfigError
+from crossiqa_edge.errors import BackendError, ConfigError
+from crossiqa_edge.runtime.openvino_sizes import FixedSizes
 
 
 @pytest.fixture
@@ -49,10 +51,33 @@ def test_rows_hold_latency_accuracy_stages_and_cold_start(rows):
     assert rows[0]["run"] == rows[1]["run"]
 
 
+def test_a_cold_start_that_fails_takes_nothing_with_it(tiny_onnx, judged, monkeypatch):
+    def killed(point, picture, device):
+        raise BackendError(f"{point}: the cold start failed: no message")
+
+    monkeypatch.setattr("crossiqa_edge.bench.measure.cold_start", killed)
+    opened, _ = open_all(grid([str(tiny_onnx)], ["onnxruntime"]))
+    told = []
+    (row,) = measure(opened, judged, seconds=0.05, rounds=8, on_step=told.append)
+    assert row["cold"] is None
+    assert row["latency_ms"]["p50"] > 0
+    assert "the cold start failed" in told[-1]
+
+
 def test_a_point_that_cannot_run_is_left_out_with_its_reason(tiny_onnx, tmp_path):
     opened, refused = open_all(grid([str(tiny_onnx), str(tmp_path / "absent.onnx")], ["onnxruntime"]))
     assert [point.model for point in opened] == [str(tiny_onnx)]
     assert "no such file" in refused[0].reason
+
+
+def test_points_of_as_many_views_share_what_runs_them(tiny_onnx):
+    """Tuning opens 16 ways to give a model pictures: a copy of the network for each fills a small device."""
+    how = [("fragments", 1), ("crops", 1), ("crops", 2)]
+    opened, _ = open_all(grid([str(tiny_onnx)], ["onnxruntime"], (1, 2), how, threads=(1, 2)))
+    read = {(scorer.sampling, scorer.views) for scorer in opened.values()}
+    assert read == set(how)
+    sizes = {(point.threads, point.batch * point.views) for point in opened}
+    assert len({id(scorer.backend) for scorer in opened.values()}) == len(sizes) == 6
 
 
 def test_a_reason_is_told_once_with_the_models_it_is_about(tiny_onnx, tmp_path):
@@ -72,6 +97,41 @@ def test_calls_go_round_through_all_inputs(tiny_onnx, judged):
         call()
     assert len(call.stages) == 10
     assert digest(files) != digest(files[::-1])
+
+
+@pytest.mark.parametrize(("batch", "views"), [(1, 1), (2, 1), (8, 1), (3, 5), (8, 5), (64, 1)])
+def test_what_is_compiled_for_once_is_compiled_before_anything_counts(batch, views):
+    """With OpenVINO's own rule of when it compiles for a number of views, and nothing to compile."""
+    compiled = []
+
+    class Request:
+        def infer(self, parts):
+            return [np.zeros(len(parts[0]))]
+
+    def compile_for(size):
+        compiled.append(size)
+        return Request()
+
+    sizes = FixedSizes(compile_for)
+
+    class Network:
+        def __init__(self):
+            self.views = views
+
+        def score(self, source):
+            return next(self.score_many([source], 1))
+
+        def score_many(self, sources, batch):
+            sizes.infer(np.zeros((len(sources) * views, 1)))
+            return iter([SimpleNamespace(timings={})] * len(sources))
+
+    call = Call(Network(), batch, [b""])
+    call.settle()
+    assert call.stages == []
+    before = list(compiled)
+    for _ in range(100):
+        call()
+    assert compiled == before
 
 
 def test_a_failing_input_is_no_fast_call(tiny_onnx):

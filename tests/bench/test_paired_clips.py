@@ -24,7 +24,8 @@ def test_counts_the_frames_that_are_lower(monkeypatch, tiny_onnx, lower, code):
 def test_clips_of_different_length_are_no_pair(monkeypatch, tiny_onnx):
     monkeypatch.setattr(paired_clips, "scores_of", lambda scorer, clip: np.zeros(len(clip)))
     done = CliRunner().invoke(paired_clips.main, ["sound", "harmed", "--model", str(tiny_onnx)])
-    assert isinstance(done.exception, InputError)
+    assert done.exit_code == 2  # 1 would say that the harmed clip does not score lower
+    assert "5 and 6 frames" in done.output
 
 
 def test_every_frame_has_its_score(tmp_path, tiny_onnx):
@@ -40,3 +41,5 @@ def test_every_frame_has_its_score(tmp_path, tiny_onnx):
 def test_frames_without_a_score_do_not_count():
     nan = np.nan
     assert paired_clips.share_lower(np.array([5.0, nan, 5.0, 5.0]), np.array([4.0, 1.0, nan, 5.0])) == 0.5
+    with pytest.raises(InputError, match="no frame"):
+        paired_clips.share_lower(np.array([nan, 5.0]), np.array([4.0, nan]))

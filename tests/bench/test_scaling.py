@@ -6,6 +6,7 @@ import pytest
 from crossiqa_edge.bench import scaling
 from crossiqa_edge.bench.point import Point
 from crossiqa_edge.bench.scaling import AFFINE, AMDAHL, CONSTANT, TOKENS, Curve, curves, tiled, to_markdown
+from crossiqa_edge.errors import MissingDependencyError
 
 pytest.importorskip("matplotlib")
 
@@ -57,6 +58,22 @@ def test_all_curves_are_measured(monkeypatch):
         assert all(point["p50_ms"] > 0 for point in item["points"])
     assert scaling_png(measured).startswith(b"\x89PNG")
     assert to_markdown(measured).count("\n") == 2 + len(measured)
+
+
+def test_without_graphs_of_other_sizes_the_other_curves_stand(monkeypatch):
+    """``export`` is an extra of its own, and not every backend runs ONNX."""
+    monkeypatch.setattr(scaling, "RESOLUTIONS", {"small": (240, 320)})
+    monkeypatch.setattr(scaling, "BATCHES", (1,))
+    monkeypatch.setattr(scaling, "VIEWS", (1,))
+    told = []
+
+    def absent(*given):
+        raise MissingDependencyError("writing ONNX graphs", "export")
+
+    monkeypatch.setattr(scaling, "write_untrained", absent)
+    measured = curves("nano", "onnxruntime", 0.01, told.append)
+    assert [item.name for item in measured] == ["resolution", "batch", "views", "threads"]
+    assert "crossiqa-edge[export]" in told[0]
 
 
 def test_an_untrained_model_has_the_tokens_asked_for(tmp_path):

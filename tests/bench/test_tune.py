@@ -114,6 +114,23 @@ def test_an_unsure_choice_says_so(machine):
     assert "more --seconds" in chosen.verdict
 
 
+def test_what_was_pushed_out_comes_back_where_the_winner_fails(machine):
+    """A point that slows down after the first heat leaves the budget to those that it had pushed out."""
+    machine.add("tiring", 7, 0.9)
+    machine.add("steady", 2, 0.5)
+    machine.add("hopeless", 50, 0.9)
+    tiring, count = next(iter(machine.calls)), itertools.count()
+
+    def call():
+        machine.now += (7 if next(count) < 200 else 9) / 1e3
+
+    machine.calls[tiring] = call
+    solution = machine.solve(max_latency_ms=8)
+    assert solution.chosen.point.model == "steady"
+    assert solution.chosen.verdict == "chosen"
+    assert {trial.point.model for trial in solution.trials} == {"tiring", "steady", "hopeless"}
+
+
 def test_nothing_to_choose_from():
     with pytest.raises(ConfigError):
         solve({}, {}, Budget(8))

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from crossiqa_edge.bench import video
+from crossiqa_edge.bench import video, video_clips
 from crossiqa_edge.bench.video_clips import encode_moving, photographs
 from crossiqa_edge.errors import InputError
 from crossiqa_edge.imaging.testpattern import photo_like
@@ -32,6 +32,27 @@ def test_clips_move_over_photographs_at_native_resolution(tmp_path, photos):
     assert np.abs(np.diff(frames[5].astype(int), axis=1)).mean() > 4  # detail, not an enlargement
 
 
+def test_half_a_clip_takes_no_name(tmp_path, photos, monkeypatch):
+    """``--keep`` uses what is there: an interrupted run must leave nothing for the next one to measure."""
+
+    def interrupted(*given):
+        for seed in range(90):  # more than the encoder holds back
+            yield Image.fromarray(photo_like(seed, 96, 160))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(video_clips, "_views", interrupted)
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        encode_moving(folder / "clip.mp4", photographs(photos), 96, 160, frames=99, fps=30, crf=10)
+    assert list(folder.iterdir()) == []
+
+
+def test_nothing_to_time_is_refused(photos):
+    for option in ("--rounds", "--batch", "--frames", "--max-latency-ms"):
+        assert CliRunner().invoke(video.main, ["--photos", str(photos), option, "0"]).exit_code == 2
+
+
 def test_a_folder_without_photographs_is_refused(tmp_path):
     with pytest.raises(InputError):
         photographs(tmp_path)
@@ -41,6 +62,7 @@ def test_prints_all_tables(tmp_path, photos, tiny_onnx, monkeypatch):
     monkeypatch.setattr(video, "SIZES", {"720p": (64, 96), "1080p": (96, 128), "2160p": (128, 192)})
     monkeypatch.setattr(video, "METRICS", ())
     options = ["--photos", str(photos), "--frames", "12", "--rounds", "1", "--model", str(tiny_onnx)]
+    options += ["--keep", str(tmp_path / "kept")]
     done = CliRunner().invoke(video.main, options, catch_exceptions=False)
     assert done.exit_code == 0
     lines = done.output.splitlines()
@@ -49,3 +71,6 @@ def test_prints_all_tables(tmp_path, photos, tiny_onnx, monkeypatch):
     slow = next(line for line in lines if line.startswith("| +200 ms"))
     scored, dropped = slow.split("|")[6:8]
     assert int(scored.split(" of ")[0]) + int(dropped) == 12 and int(dropped) > 0
+    (photos / "1.png").unlink()  # clips that were kept are of other photographs
+    assert CliRunner().invoke(video.main, options, catch_exceptions=False).exit_code == 0
+    assert len(list((tmp_path / "kept").iterdir())) == 2 * len(video.SIZES)

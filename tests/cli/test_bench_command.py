@@ -5,6 +5,7 @@ import pytest
 from crossiqa_edge.bench import peers
 from crossiqa_edge.bench.roofline import Peak
 from crossiqa_edge.cli import tune
+from crossiqa_edge.errors import OutputError
 from crossiqa_edge.runtime import select
 
 
@@ -67,6 +68,67 @@ def test_a_regression_fails(crossiqa, measured, tmp_path):
     assert crossiqa("bench", "compare", before, worse, "--fail-srcc", 0.01).code == 1
 
 
+SHORT = (
+    *("--backend", "onnxruntime", "--batch", 1, "--seconds", 0.02),
+    *("--rounds", 8, "--limit", 6, "--no-cold"),
+)
+
+
+def test_a_check_that_has_nothing_to_check_does_not_pass(crossiqa, measured, tmp_path):
+    row = json.loads(measured.read_text())
+    lost, other = tmp_path / "lost.jsonl", tmp_path / "other.jsonl"
+    lost.write_text(json.dumps({**row, "accuracy": {**row["accuracy"], "srcc": None}}))
+    other.write_text(json.dumps({**row, "accuracy": {**row["accuracy"], "set": "other"}}))
+    assert crossiqa("bench", "compare", measured, lost, "--fail-srcc", 0.01).code == 1
+    assert crossiqa("bench", "compare", measured, other, "--fail-srcc", 0.01).code == 2
+    assert crossiqa("bench", "compare", measured, other).code == 0
+    assert crossiqa("bench", "compare", measured, measured, "--fail-srcc", "nan").code == 2
+
+
+def test_what_only_one_run_has_is_told_on_stderr(crossiqa, measured, tmp_path):
+    row = json.loads(measured.read_text())
+    more = tmp_path / "more.jsonl"
+    more.write_text("".join(json.dumps({**row, "batch": batch}) + "\n" for batch in (1, 8)))
+    done = crossiqa("bench", "compare", more, measured)
+    assert done.code == 0
+    assert "only before, not compared: tiny-test" in done.err
+    assert "only before" not in done.out
+
+
+@pytest.mark.parametrize("bad", [("--out", "absent/rows.jsonl"), ("--report", "plot.png")])
+def test_what_cannot_be_written_is_told_before_anything_is_measured(crossiqa, tiny_onnx, bad, tmp_path):
+    done = crossiqa("bench", "--model", tiny_onnx, *SHORT, bad[0], tmp_path / bad[1])
+    assert done.code == 2
+    assert "timing" not in done.err
+    assert list(tmp_path.rglob("plot*")) == []
+
+
+def test_rows_are_not_appended_to_what_holds_none(crossiqa, tiny_onnx, tmp_path):
+    (tmp_path / "notes.txt").write_text("not a result\n")
+    done = crossiqa("bench", "--model", tiny_onnx, *SHORT, "--out", tmp_path / "notes.txt")
+    assert done.code == 2
+    assert (tmp_path / "notes.txt").read_text() == "not a result\n"
+
+
+def test_what_was_measured_is_shown_even_if_the_disk_is_full_by_then(
+    crossiqa, tiny_onnx, tmp_path, monkeypatch
+):
+    def full(path, *rows):
+        raise OutputError(f"{path}: not written (No space left on device)")
+
+    monkeypatch.setattr("crossiqa_edge.bench.jsonl.append", full)
+    done = crossiqa("bench", "--model", tiny_onnx, *SHORT, "--out", tmp_path / "rows.jsonl")
+    assert done.code == 2
+    assert "tiny-test" in done.out
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf"])
+def test_a_time_without_end_is_refused(crossiqa, tiny_onnx, seconds):
+    assert crossiqa("bench", "--model", tiny_onnx, "--seconds", seconds).code == 2
+    assert crossiqa("bench", "roofline", tiny_onnx, "--seconds", seconds).code == 2
+    assert crossiqa("tune", "--max-latency-ms", 9, "--model", tiny_onnx, "--seconds", seconds).code == 2
+
+
 def test_files_that_are_no_results(crossiqa, tmp_path):
     absent = crossiqa("bench", "report", tmp_path / "absent.jsonl")
     assert absent.code == 2
@@ -117,6 +179,15 @@ def test_tune_writes_what_score_reads(crossiqa, tiny_onnx, tmp_path):
     scored = crossiqa("score", "--config", config, "examples/coffee.jpg", "--json")
     assert scored.code == 0
     assert json.loads(scored.out)[0]["backend"].startswith(document["chosen"]["backend"])
+
+
+def test_tune_shows_what_it_found_where_it_cannot_write(crossiqa, tiny_onnx, tmp_path):
+    done = crossiqa(
+        *("tune", "--model", tiny_onnx, "--max-latency-ms", 5000, "--p", 50, "--seconds", 0.01),
+        *("--out", tmp_path / "absent" / "found.json"),
+    )
+    assert done.code == 2
+    assert "chosen" in done.out
 
 
 def test_tune_says_when_nothing_fits(crossiqa, tiny_onnx, tmp_path):
