@@ -12,6 +12,7 @@ from typing import IO
 
 from crossiqa_edge.errors import InputError
 from crossiqa_edge.imaging.decode import MAX_FILE_BYTES, name_of
+from crossiqa_edge.imaging.globs import is_glob, matches
 from crossiqa_edge.imaging.piped import Readable, is_clip, looked_at, unbuffered
 
 # What is taken from a folder; a file that is named itself is taken whatever its name.
@@ -25,7 +26,6 @@ _CLIP = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://|(?:camera|testpattern|gst):).*", re.IGNORECASE | re.DOTALL)
-_MAGIC = re.compile(r"[*?[]")
 _CHUNK = 1 << 20  # bytes; room for all that is asked for is taken before it has come
 
 
@@ -55,7 +55,7 @@ def gather(arguments: Sequence[str], stdin: IO[bytes] | None = None) -> Iterator
       own, in natural order (``2.png`` before ``10.png``); hidden files, hidden folders and links to
       folders are left out, and so are ``.ts`` and ``.mts``, more often programs than clips;
     * a glob that the shell has left alone is its matches in natural order, ``**`` crossing folders but
-      no links;
+      no links; what a folder holds that matches counts once, and is what a folder is;
     * ``@list.txt`` is the arguments in that file, one a line, as if given here; empty lines and lines
       that begin with ``#`` are skipped; ``@-`` reads the list from standard input;
     * ``-`` is one picture or clip on standard input, told by its first bytes.
@@ -88,7 +88,7 @@ def _named(argument: str, stdin: IO[bytes] | None) -> Iterator[Entry]:
         yield Entry(name_of(argument), argument, clip=True)
     elif os.path.isdir(argument):  # noqa: PTH112 - for Path, "" is the current folder
         yield from _folder(argument)
-    elif _MAGIC.search(argument) and not os.path.lexists(argument):
+    elif is_glob(argument) and not os.path.lexists(argument):
         yield from _matches(argument)
     else:
         yield _file(argument)
@@ -132,8 +132,7 @@ def _folder(folder: str) -> Iterator[Entry]:
         for name in sorted(filter(_wanted, files), key=_natural):
             empty = False
             yield _file(os.path.join(path, name))  # noqa: PTH118 - keeps "./" as it was given
-    for error in unreadable:
-        yield _trouble(error.filename, f"cannot be read ({error.strerror}); check the folder's permissions")
+    yield from map(_closed, unreadable)
     if empty and not unreadable:
         yield _trouble(folder, "a folder without pictures or clips; name files of other suffixes themselves")
 
@@ -150,23 +149,21 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _matches(pattern: str) -> Iterator[Entry]:
-    wanted = Path(pattern)
-    root = Path(wanted.anchor)
-    try:  # pathlib rather than glob: its ** does not follow links, which may run in circles
-        found = [path for path in root.glob(str(wanted.relative_to(root))) if not _hidden(path, wanted)]
-    except (ValueError, OSError) as error:
+    try:
+        found, unreadable = matches(pattern)
+    except ValueError as error:
         yield _trouble(pattern, f"cannot be matched ({error}); check the pattern")
         return
-    if not found:
-        yield _trouble(pattern, "matches no file; check the pattern")
     for path in sorted(map(str, found), key=_natural):
         yield from _folder(path) if Path(path).is_dir() else [_file(path)]
+    yield from map(_closed, unreadable)
+    if not found and not unreadable:
+        yield _trouble(pattern, "matches no file; check the pattern")
 
 
-def _hidden(path: Path, pattern: Path) -> bool:
-    """Whether a part of ``path`` begins with a dot that ``pattern`` does not ask for."""
-    asked = any(part[0] == "." for part in pattern.parts)
-    return not asked and any(part[0] == "." for part in path.parts)
+def _closed(error: OSError) -> Entry:
+    reason = f"cannot be read ({error.strerror}); check the folder's permissions"
+    return _trouble(os.fspath(error.filename), reason)
 
 
 def _listed(argument: str, stdin: IO[bytes] | None) -> Iterator[Entry]:

@@ -57,7 +57,15 @@ def test_globs_that_the_shell_left_alone() -> None:
     assert labels("**/*.tiff") == ["sub/deep/x.tiff"]
     assert labels("su?") == ["sub/1.webp", "sub/deep/x.tiff"]
     assert labels("[odd].png") == ["[odd].png"]  # a file of that very name comes first
+    assert labels("/".join([str(Path.cwd()), "s*", "1.*"])) == [f"{Path.cwd()}/sub/1.webp"]
+    assert labels("sub/../?.png") == ["sub/../2.png"]
     assert "matches no file" in trouble("*.bmp")
+    assert "cannot be matched" in trouble("\0/*.png")
+
+
+def test_what_a_glob_matches_within_a_folder_that_it_matches_counts_once() -> None:
+    assert labels("sub/**") == labels("sub/**/*") == ["sub/1.webp", "sub/deep/x.tiff"]
+    assert labels("**/*.webp") == labels("**/**/*.webp") == labels("**/s*/**/1.*") == ["sub/1.webp"]
 
 
 def test_lists(photos: Path) -> None:
@@ -143,6 +151,18 @@ def test_unreadable_folders_are_reported_and_the_rest_is_taken(locked: Path) -> 
     assert "Permission denied" in trouble(f"{locked}/locked")
 
 
+@pytest.mark.parametrize("pattern", ["**/*.png", "*/*.png", "locked/*.png", "locked/sub/*.png"])
+def test_a_folder_that_a_glob_may_not_enter_is_reported(locked: Path, pattern: str) -> None:
+    *pictures, closed = gather([f"{locked}/{pattern}"])
+    assert [entry.source for entry in pictures] == [f"{locked}/open.png"] * pattern.startswith("**")
+    assert isinstance(closed.source, InputError)
+    assert "cannot be read (Permission denied)" in str(closed.source)
+
+
+def test_a_folder_that_a_glob_has_no_need_to_enter_is_not_reported(locked: Path) -> None:
+    assert labels(f"{locked}/*.png") == labels(f"{locked}/o*") == [f"{locked}/open.png"]
+
+
 def test_a_hundred_thousand_files_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"IMG_{number}.jpg" for number in range(100_000)]
     monkeypatch.setattr(os, "walk", lambda *_, **__: iter([(".", [], names[::-1])]))
@@ -161,6 +181,8 @@ def test_links_that_run_in_circles_do_not_hang(photos: Path) -> None:
 
 def test_hidden_files_are_matched_only_when_asked_for() -> None:
     assert labels(".*.png") == [".hidden.png"]
+    assert labels("../" + Path.cwd().name + "/1?.png") == [f"../{Path.cwd().name}/10.png"]
+    assert labels(".git/*.png") == labels(".g*/*.png") == [".git/y.png"]
     assert labels("**/*.png") == ["2.png", "10.png", "@at.png", "[odd].png"]
 
 
