@@ -48,7 +48,7 @@ $(DEMO)/.ready: pyproject.toml setup.py constraints.txt
 
 $(FULL)/.ready: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(FULL)
-	$(FULL)/bin/pip install --quiet --constraint constraints.txt --editable '.[train,export,openvino,bench,tensorrt-rtx,serve,dev]'
+	$(FULL)/bin/pip install --quiet --constraint constraints.txt --editable '.[train,export,openvino,bench,tensorrt-rtx,serve,heif,dev]'
 	@touch $@
 
 clean:

@@ -32,6 +32,7 @@ OPTIONAL = (
     "timm",
     "onnx",
     "openvino",
+    "pillow-heif",
     "tensorrt",
     "tensorrt_rtx",
     "cuda-bindings",

@@ -5,9 +5,10 @@ animation shows its first frame, an embedded ICC profile is honoured (and ignore
 belongs to another colour space), CMYK is printed on screen, and 16 bits become 8 by division by 257.
 Pillow hands colour of 16 bits over as its high bytes, which differ from that by one level at most.
 
-Files are hostile until decoded. Only the formats in ``FORMATS`` are tried, so nothing that runs a program
-(EPS) is in reach; the size is read from the header before a pixel is allocated; and a picture that ends
-too early is refused, for half a grey picture would get a score that looks like any other.
+Files are hostile until decoded. Only the formats in ``FORMATS`` are tried, and HEIC where its extra is
+there, so nothing that runs a program (EPS) is in reach; the size is read from the header before a pixel is
+allocated; and a picture that ends too early is refused, for half a grey picture would get a score that looks
+like any other.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import numpy.typing as npt
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from crossiqa_edge.errors import FormatError, InputError, LimitError
+from crossiqa_edge.imaging import heif
 from crossiqa_edge.imaging.quiet import quiet_pillow
 from crossiqa_edge.imaging.sampling import Frame, check_frame
 
@@ -140,7 +142,8 @@ def _opened(source: str | os.PathLike[str] | bytes, stack: ExitStack) -> Image.I
         raise LimitError(
             f"{length >> 20} MiB, more than the {MAX_FILE_BYTES >> 20} of a picture; compress it"
         )
-    return Image.open(stream, formats=FORMATS)
+    stream.seek(0)
+    return heif.opened(stream) or Image.open(stream, formats=FORMATS)
 
 
 def _file(path: str | os.PathLike[str]) -> IO[bytes]:

@@ -17,7 +17,7 @@ from crossiqa_edge.imaging.piped import Readable, is_clip, looked_at, unbuffered
 
 # What is taken from a folder; a file that is named itself is taken whatever its name.
 _PICTURE = re.compile(
-    r"[^.].*\.(avif|bmp|dib|gif|j2k|jfif|jp2|jpe|jpe?g|mpo|p[bgnp]m|png|tiff?|webp)",
+    r"[^.].*\.(avif|bmp|dib|gif|hei[cf]|hif|j2k|jfif|jp2|jpe|jpe?g|mpo|p[bgnp]m|png|tiff?|webp)",
     re.IGNORECASE | re.DOTALL,
 )
 # What makes a file a clip, named itself or, but for the last two, found in a folder.

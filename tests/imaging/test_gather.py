@@ -52,6 +52,13 @@ def test_folder_in_natural_order_without_hidden_files_and_links() -> None:
     assert labels(".") == [f"./{name}" for name in [*top, "sub/1.webp", "sub/deep/x.tiff"]]
 
 
+def test_a_folder_has_the_pictures_of_phones() -> None:
+    names = ["IMG_1.HEIC", "IMG_2.heif", "IMG_3.HIF"]
+    for name in names:
+        Path(name).touch()
+    assert labels(".")[6:9] == [f"./{name}" for name in names]
+
+
 def test_globs_that_the_shell_left_alone() -> None:
     assert labels("*.png") == ["2.png", "10.png", "@at.png", "[odd].png"]
     assert labels("**/*.tiff") == ["sub/deep/x.tiff"]
