@@ -51,6 +51,7 @@ EXTRAS = {
     "serve": "starlette uvicorn python_multipart prometheus_client",
     "scale": "ray",
     "bench": "pytest pytest_benchmark matplotlib scipy",
+    "heif": "pillow_heif",
 }
 _EXTRA_OF_VERB = {
     "export": "export",
