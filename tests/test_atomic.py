@@ -27,6 +27,15 @@ def test_contents_replace_the_old_ones(tmp_path: Path) -> None:
     assert names(tmp_path) == ["out.json"]
 
 
+def test_of_two_that_write_at_once_both_are_whole_and_the_last_one_stays(tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    with atomic_write(path) as first, atomic_write(path) as second:
+        first.write(b"first" * 1000)
+        second.write(b"second")
+    assert path.read_text() == "first" * 1000  # whose block ended last
+    assert names(tmp_path) == ["out.json"]
+
+
 def test_text_is_utf8_with_its_own_line_ends(tmp_path: Path) -> None:
     write_text(tmp_path / "x", "äß€\n\r\n")
     assert (tmp_path / "x").read_bytes() == "äß€\n\r\n".encode()

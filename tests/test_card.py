@@ -100,7 +100,16 @@ def test_cards_without_regions_or_reference() -> None:
 
 @pytest.mark.parametrize(
     ("score", "percentile"),
-    [(9.0, 0.0), (10.0, 0.0), (25.0, 12.5), (39.0, 24.166667), (40.0, 50.0), (70.0, 87.5), (90.0, 100.0)],
+    [
+        (9.0, 0.0),
+        (10.0, 0.0),
+        (25.0, 12.5),
+        (39.0, 24.166667),
+        (40.0, 50.0),
+        (70.0, 87.5),
+        (90.0, 100.0),
+        (97.0, 100.0),
+    ],
 )
 def test_the_percentile_is_read_between_the_quantiles(score: float, percentile: float) -> None:
     assert CARD.percentile(score) == pytest.approx(percentile)
@@ -132,6 +141,7 @@ def test_missing_keys(key: str) -> None:
         ("name", "two\nlines"),
         ("name", "escape\x1b[31m"),
         ("view_size", 8),
+        ("view_size", 1025),
         ("view_size", 224.5),
         ("view_size", True),
         ("sampling", "resize"),
@@ -141,6 +151,8 @@ def test_missing_keys(key: str) -> None:
         ("calibration", [float("nan"), 0]),
         ("calibration", [float("inf"), 0]),
         ("interval_half_width", -1),
+        ("interval_half_width", 101.0),
+        ("interval_half_widths", [8.0, 101.0, 10.0]),
         ("interval_half_widths", [8.0, -1.0, 10.0]),
         ("interval_edges", [60.0, 30.0]),
         ("interval_half_widths", 5),
@@ -158,7 +170,13 @@ def test_missing_keys(key: str) -> None:
         ("accuracy", {"escape\x1b[31m": {"srcc": 0.81}}),
         ("recipe", []),
         ("quantisation", {"search": "percentile"}),
+        ("acceptance", {"srcc": 0.99}),  # whether that was enough is not said
+        ("acceptance", {"passed": "yes"}),
+        ("acceptance", {"passed": True, "srcc": "high"}),
+        ("acceptance", {"passed": True, "limits": [0.99]}),
+        ("acceptance", {"passed": True, "limits": {"srcc": "high"}}),
         ("opset", 0),
+        ("opset", 1001),
         ("opset", "18"),
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crossiqa_edge.errors import OutputError
-from crossiqa_edge.machine import cpu_model, home, instruction_sets, this_machine
+from crossiqa_edge.machine import cpu_model, home, instruction_sets, nvidia_gpu_seen, this_machine
 from crossiqa_edge.runtime import engine_cache, speeds
 from crossiqa_edge.runtime.private_files import known_key, machine_key
 
@@ -50,6 +50,24 @@ def test_this_machine_is_told_without_nvidia_smi(monkeypatch: pytest.MonkeyPatch
     assert machine.cpu
     assert 1 <= machine.cores <= (os.cpu_count() or 1)
     assert machine.memory_gib is None or machine.memory_gib > 0.1
+
+
+def test_cores_are_those_that_may_be_used_and_memory_is_in_binary_units(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {1, 3, 5}, raising=False)
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2 << 20}.get)
+    machine = this_machine()
+    assert (machine.cores, machine.memory_gib) == (3, 8.0)
+
+
+@pytest.mark.parametrize("file", ["/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/dxg", None])
+def test_a_gpu_is_seen_by_its_driver_a_jetsons_or_that_of_windows(
+    monkeypatch: pytest.MonkeyPatch, file: str | None
+) -> None:
+    monkeypatch.setattr(Path, "exists", lambda path: str(path) == file)
+    assert nvidia_gpu_seen() is (file is not None)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the stand-in for nvidia-smi is a shell script")

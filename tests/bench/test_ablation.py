@@ -15,6 +15,7 @@ from crossiqa_edge.bench.ablation_table import page, table_cells
 from crossiqa_edge.bench.jsonl import append, parsed
 from crossiqa_edge.card import ModelCard
 from crossiqa_edge.imaging.testpattern import photo_like
+from crossiqa_edge.model.checkpoint import load
 from crossiqa_edge.training.recipe import Source
 
 
@@ -59,6 +60,8 @@ def test_runs_are_written_one_by_one_and_not_repeated(root, small, tmp_path, cap
     assert set(rows[0]["srcc"]) == {"population MOS", "LIVE"}
     assert main([*arguments, "--seeds", "2"]) == 0
     assert [row["seed"] for _, row in parsed(out / RUNS)] == [0, 0, 1, 1]
+    _, card = load(tmp_path / "work" / "run" / "opinion" / "model.safetensors")
+    assert [card.recipe[stage]["seed"] for stage in ("pretrain", "ablation")] == [1, 1]
     assert main(["--data", str(tmp_path / "absent"), *arguments[2:], "--seeds", "3"]) == 2
     assert "absent" in capsys.readouterr().err
 
@@ -96,6 +99,7 @@ def test_the_table_compares_seed_by_seed():
     # differences -0.10 and -0.08; t(0.975, 1) = 12.706, standard error 0.01
     assert changed[2:] == ("2", "0.460 (-0.090 ± 0.127)")
     assert table_cells(rows[:-1])[2][3] == "0.400 (-0.100)"
+    assert table_cells(rows[1:])[2][3] == "0.460 (-0.080)"
 
 
 def test_a_table_of_nothing_is_refused(tmp_path, capsys):

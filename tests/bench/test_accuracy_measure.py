@@ -35,11 +35,12 @@ def test_groups_have_their_own_figures():
 def test_series_whose_opinion_does_not_fall_are_counted_apart():
     judged = corpus()
     first, second, *others = judged.test.quality_set.samples
-    swapped = (replace(first, score=second.score), replace(second, score=first.score), *others)
-    test = replace(judged.test, quality_set=replace(judged.test.quality_set, samples=swapped))
-    overall = agreement_row(column(), replace(judged, test=test), brightness(test))["groups"]["overall"]
-    assert (overall["series"], overall["series_right"]) == (8, 8)
-    assert (overall["clear_series"], overall["clear_right"]) == (7, 7)
+    for of_second in (first.score, second.score):  # the mildest level is worse than it, or no better
+        swapped = (replace(first, score=second.score), replace(second, score=of_second), *others)
+        test = replace(judged.test, quality_set=replace(judged.test.quality_set, samples=swapped))
+        overall = agreement_row(column(), replace(judged, test=test), brightness(test))["groups"]["overall"]
+        assert (overall["series"], overall["series_right"]) == (8, 8)
+        assert (overall["clear_series"], overall["clear_right"]) == (7, 7)
 
 
 def test_a_difference_has_the_sign_of_ours_less_theirs_and_is_paired():
@@ -52,6 +53,19 @@ def test_a_difference_has_the_sign_of_ours_less_theirs_and_is_paired():
     assert worse["groups"]["overall"]["difference"] == -better["groups"]["overall"]["difference"] > 0
     assert worse["groups"]["overall"]["interval"][0] > 0
     assert same["groups"]["overall"] == {"difference": 0.0, "interval": [0.0, 0.0]}  # resampled alike
+
+
+def test_intervals_are_of_contents_and_not_of_their_versions():
+    """Drawn anew, a single content is the set itself, however many versions of it there are."""
+    judged = corpus(references=1)
+    right = brightness(judged.test)
+    noisy = right + np.random.default_rng(0).normal(0, 40, right.size)
+    found = agreement_row(column(), judged, noisy)["groups"]["overall"]
+    assert found["interval"] == [found["srcc"]] * 2
+    apart = difference_row(column(), column("BRISQUE", "peer"), judged, right, noisy)["groups"]["overall"]
+    assert apart["interval"] == [apart["difference"]] * 2
+    wide = agreement_row(column(), corpus(), np.tile(noisy, 4))["groups"]["overall"]["interval"]
+    assert wide[0] < wide[1]
 
 
 def test_figures_are_worked_out_once_for_each_column_and_set(tmp_path):
@@ -117,6 +131,25 @@ def test_probes_are_judged_within_and_across_worlds(tmp_path):
     assert found["population", "authentic"] < -0.9
     assert found["authentic", "population"] < -0.9
     assert split_row(encoder, worlds[1], Store(tmp_path))["srcc"] > 0.9
+
+
+def test_a_probe_learns_nothing_from_what_it_is_judged_on(tmp_path):
+    """What is learnt from says the opposite of what is judged; over splits, features say nothing at all."""
+
+    def opposed(shown):
+        sign = 1 if shown.name.endswith("to learn from") else -1
+        return sign * features(shown)
+
+    world = corpus("population")
+    (row,) = probe_rows(column("pretext", "encoder", run=opposed), [world], Store(tmp_path))
+    assert row["groups"]["overall"]["srcc"] < -0.95
+
+    def chance(shown):
+        return np.random.default_rng(len(shown.name)).normal(size=(len(shown.quality_set), 40))
+
+    many = corpus("authentic", references=10)
+    found = split_row(column("noise", "encoder", run=chance, digest="noise"), many, Store(tmp_path))
+    assert abs(found["srcc"]) < 0.3
 
 
 def test_rows_are_appended_and_found_again(tmp_path):

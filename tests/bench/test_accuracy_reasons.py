@@ -38,6 +38,11 @@ def test_a_picture_that_is_scored_too_low_shows_where_it_is_left_out():
     assert left_out["b"] == pytest.approx(1) and left_out["a"] < 0.7 and left_out["c"] < 0.7
 
 
+def test_levels_that_are_confused_within_one_picture_show_as_the_least():
+    confused = values(lambda item: -item.score if item.reference == "b" else item.score)
+    assert by_reference(confused, SAMPLES, "blur")[0] == pytest.approx(-1)
+
+
 def test_series_are_in_order_only_if_every_level_costs_something():
     found = in_order(
         values(lambda item: item.score + 30 * (item.reference == "c") * (item.level == 3)), SAMPLES

@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from PIL import Image
 
 pytest.importorskip("timm", reason="the recipes' mix needs the train extra")
 
 from crossiqa_edge.bench import accuracy_sets
+from crossiqa_edge.data.degradations import every
+from crossiqa_edge.data.fidelity import psnr
 from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.imaging.testpattern import photo_like
 from crossiqa_edge.runtime.artefact import Artefact
@@ -17,6 +20,7 @@ from crossiqa_edge.training.recipe import FinetuneRecipe, load_recipe, packaged_
 from crossiqa_edge.weights import find
 
 TEST_PART = ("b100007", "b100039", "b100099", "b10081")  # of BSDS500
+NOISE, LEVEL = ("tid_white_noise", 1), range(1, 6)
 RECIPES = [
     *(load_recipe(FinetuneRecipe, name) for name in packaged_recipes() if "pretrain" not in name),
     *(stage.recipe for name in packaged_plans() for stage in load_plan(name)),
@@ -61,6 +65,29 @@ def test_population_is_judged_on_photographs_that_every_recipe_holds_out(photos,
     assert len(found.training.quality_set) == 20
     sample = found.test.quality_set.samples[0]
     assert sample.load().shape == found.test.original(sample).shape == (48, 48, 3)
+
+
+def test_a_rebuilt_picture_has_the_crop_that_it_was_made_of_as_its_original(tmp_path, monkeypatch):
+    photo = photo_like(0, 512, 768)
+    for number in range(1, 17):
+        shifted = Image.fromarray(np.roll(photo, 40 * number, axis=1))
+        shifted.save(tmp_path / f"kodim{number:02d}.png", compress_level=0)
+    (tmp_path / "opinions").mkdir()
+    rows = [(r, kind.number, level, 5) for r in range(1, 17) for kind in every("tid2013") for level in LEVEL]
+    lines = ["reference,type,level,mos", *(",".join(map(str, row)) for row in rows)]
+    (tmp_path / "opinions" / "tid2013_kodak01-16.csv").write_text("\n".join(lines))
+
+    def mild_noise(data, root):
+        parts = whole(data, root)
+        return [part.where(lambda item: (item.distortion, item.level) == NOISE) for part in parts]
+
+    whole = accuracy_sets.held_out
+    monkeypatch.setattr(accuracy_sets, "held_out", mild_noise)
+    found = accuracy_sets._tid(tmp_path, tmp_path / "cache")
+    assert references(found.training) == {f"kodim{number:02d}" for number in range(1, 13)}
+    assert references(found.test) == {f"kodim{number}" for number in range(13, 17)}
+    for sample in found.test.quality_set.samples:
+        assert psnr(found.test.original(sample), sample.load()) == pytest.approx(33, abs=0.5)
 
 
 def test_authentic_pictures_are_those_that_every_recipe_holds_out(tmp_path):

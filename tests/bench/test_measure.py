@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crossiqa_edge.bench.energy import Spent
-from crossiqa_edge.bench.measure import Call, energy, measure
+from crossiqa_edge.bench.measure import Call, energy, latency, measure, stages
 from crossiqa_edge.bench.point import Point, grid, in_words, open_all
 from crossiqa_edge.bench.probe import Judged, digest, input_files, probe_set
 from crossiqa_edge.bench.timing import Timing
@@ -171,7 +171,23 @@ def test_the_probe_is_whole_and_labelled():
     assert len({sample.reference for sample in found.samples}) == 4
     few = Judged.of(found, 4)
     assert len(few.frames) == 4 == len({frame.tobytes() for frame in few.frames})
+    assert few.opinions[[0, -1]].tolist() == found.scores[[0, -1]].tolist()  # spread over all of it
 
 
 def test_timing_of_one_call_has_an_interval():
     assert Timing((np.array([3.0]),) * 8).interval() == (3.0, 3.0)
+
+
+def test_each_figure_is_the_percentile_of_its_name():
+    found = latency(Timing((np.arange(1.0, 102.0),) * 8), 4)
+    assert found["latency_ms"] == pytest.approx({"p50": 51, "p90": 91, "p99": 100, "max": 101})
+    assert (found["calls"], found["pictures_per_s"]) == (808, pytest.approx(4000 / 51, abs=0.01))
+
+
+def test_the_copy_to_a_device_is_told_by_picture(tiny_onnx, judged, monkeypatch):
+    """A copy that takes a millisecond a view: of four pictures with two views each it takes eight."""
+    monkeypatch.setattr("crossiqa_edge.bench.measure.host_to_device_ms", lambda backend, views: len(views))
+    with Point(str(tiny_onnx), "onnxruntime", batch=4, sampling="crops", views=2).open() as scorer:
+        call = Call(scorer, 4, input_files(judged, 4))
+        call()
+        assert stages(call)["host_to_device"] == 2.0

@@ -16,6 +16,10 @@ def test_equal_accuracy_keeps_the_faster():
     assert names(front([row("a", 10, 0.7), row("b", 9, 0.7)])) == ["b"]
 
 
+def test_equal_latency_keeps_the_more_accurate():
+    assert names(front([row("a", 10, 0.6), row("b", 10, 0.7), row("c", 10, 0.5)])) == ["b"]
+
+
 def test_latency_is_counted_by_picture():
     assert names(front([row("one", 10, 0.7), row("eight", 40, 0.7, batch=8)])) == ["eight"]
 

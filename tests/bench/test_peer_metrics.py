@@ -27,6 +27,20 @@ def create_metric(name):
 """
 
 
+BRISQUE = """
+class BRISQUE:
+    def __init__(self, url):
+        assert not url
+
+    def scale_features(self, features):
+        return [2.0 * float(feature) for feature in features]
+
+    def score(self, picture):
+        (value,) = self.scale_features([picture.mean().reshape(1)])
+        return value
+"""
+
+
 @pytest.fixture
 def stand_in(tmp_path, monkeypatch):
     """``stand_in(path, text)``: a module of somebody else's, gone after the test."""
@@ -40,7 +54,7 @@ def stand_in(tmp_path, monkeypatch):
 
     yield write
     for name in set(sys.modules) - before:
-        if name.split(".")[0] in ("basicsr", "pyiqa"):
+        if name.split(".")[0] in ("basicsr", "brisque", "pypiqe", "pyiqa"):
             del sys.modules[name]
 
 
@@ -59,6 +73,13 @@ def test_niqe_is_reached_past_a_package_that_does_not_import(stand_in):
     frame[..., 2] = 50  # blue, which is first in BGR
     assert peer_metrics.niqe()(frame) == -100.0
     assert not any(name.split(".")[0] == "basicsr" for name in sys.modules)
+
+
+def test_what_brisque_and_piqe_call_worse_is_lower(stand_in):
+    stand_in("brisque.py", BRISQUE)
+    stand_in("pypiqe.py", "def piqe(picture):\n    return picture.mean(), None, None")
+    frame = np.full((4, 6, 3), 50, np.uint8)
+    assert (peer_metrics.brisque()(frame), peer_metrics.piqe()(frame)) == (-100.0, -50.0)
 
 
 def test_a_package_that_is_no_package_is_an_import_error(stand_in):

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
+from crossiqa_edge.bench import peers
 from crossiqa_edge.bench.peers import METRICS, NETWORKS, Running, measure_peers, metric, opened, pyiqa
 from crossiqa_edge.bench.point import Point
 from crossiqa_edge.bench.probe import Judged
+from crossiqa_edge.bench.timing import Timing
 from crossiqa_edge.errors import ConfigError, CrossIQAError
 
 
@@ -32,6 +34,16 @@ def test_a_metric_and_an_untrained_network_stand_beside_ours(scorer, judged):
     backbone = line_of(lines, "backbone")
     assert (backbone["SRCC"], backbone["PLCC"], backbone["KRCC"]) == ("–", "–", "–")
     assert (backbone["file MB"], backbone["what runs it"]) == ("2.50", "untrained")
+
+
+def test_the_ratio_says_how_much_longer_the_peer_takes(scorer, judged, monkeypatch):
+    def timed(calls, **_):
+        return {name: Timing((np.array([6.0 if name == "Slow" else 2.0]),) * 8) for name in calls}
+
+    monkeypatch.setattr(peers, "interleave", timed)
+    slow = Running(lambda frame: 0.0, "numpy", judges=False)
+    line = line_of(measure_peers(scorer, judged, 0.01, {"Slow": slow}), "Slow")
+    assert (line["ms a picture"], line["times ours"]) == ("6.00", "3.00")
 
 
 def test_figures_that_are_none_are_no_result(scorer, judged):

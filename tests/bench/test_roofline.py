@@ -1,8 +1,11 @@
+import itertools
+
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from crossiqa_edge.bench import roofline
 from crossiqa_edge.bench.roofline import Peak, Work, copy_bandwidth, count, measure_peak, place
 from crossiqa_edge.errors import ArtefactError, BackendError
 from crossiqa_edge.model.family import family_size
@@ -104,3 +107,9 @@ def test_the_roof_of_a_gpu_is_measured_on_the_gpu(monkeypatch):
 
 def test_the_copy_is_measured():
     assert copy_bandwidth(1 << 20) > 1e7
+
+
+def test_a_copy_reads_and_writes_every_byte(monkeypatch):
+    ticks = itertools.count(step=0.25)
+    monkeypatch.setattr(roofline, "perf_counter", lambda: next(ticks))
+    assert copy_bandwidth(1000) == 2000 / 0.25

@@ -109,6 +109,7 @@ def test_rows_go_into_a_pipe(tmp_path):
 
 def test_threads_tell_points_apart():
     one, two = row(threads=1), row(threads=2)
+    assert len({point_key(one), point_key(two), point_key(row())}) == 3
     assert point_name(one).endswith(", 1 thread") and point_name(two).endswith(", 2 threads")
     assert [cells[2] for cells in result_cells([one, two, row()])][1:] == [
         *("onnxruntime cpu, 1 thread", "onnxruntime cpu, 2 threads", "onnxruntime cpu")

@@ -32,6 +32,13 @@ def test_what_breaks_a_law_is_told(law, y):
     assert curve(y, law).deviation > 0.3
 
 
+def test_what_counts_is_the_relative_error_upwards_and_downwards():
+    two = curve([1.0, 3.0], CONSTANT, X[:2])
+    assert two.coefficients == pytest.approx([1.2])  # 4/3 over 10/9; the mean would be 2
+    quick = curve([1.0] * 8 + [0.8], CONSTANT, np.arange(1.0, 10.0))
+    assert quick.deviation == pytest.approx(1 - 0.8 / quick.coefficients[0])
+
+
 def test_costs_never_fall_with_the_work():
     assert (AFFINE.fit(X, 100 / X) >= 0).all()
 

@@ -1,6 +1,7 @@
 """Ten splits, each a training of its own from one start; what is there is not made again."""
 
 import csv
+import json
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ pytest.importorskip("timm", reason="training needs the train extra")
 from crossiqa_edge.bench import ten_splits
 from crossiqa_edge.bench.accuracy_rows import FIGURES, TUNED_SPLITS, read
 from crossiqa_edge.imaging.testpattern import photo_like
+from crossiqa_edge.model.checkpoint import load, read_tensors
 from crossiqa_edge.training.recipe import Source
 
 SMALL = {"view_size": 32, "batch": 2, "steps": 3, "steps_per_epoch": 3, "warmup_steps": 1}
@@ -56,6 +58,13 @@ def test_the_median_over_splits_is_written_and_trainings_are_kept(root, capsys, 
     states = {path: path.stat().st_mtime_ns for path in work.glob("micro/*/checkpoint.safetensors")}
     models = {path: path.read_bytes() for path in work.glob("micro/*/model.safetensors")}
     assert len(states) == len(models) == 4
+    cards = [load(work / "micro" / f"split-{number}" / "model.safetensors")[1] for number in range(3)]
+    assert [card.recipe["splits"]["seed"] for card in cards] == [0, 1, 2]
+    state = "micro/split-{}/checkpoint.safetensors"
+    facts = [json.loads(read_tensors(work / state.format(number))[1]["facts"]) for number in range(3)]
+    assert {fact["start weights"] for fact in facts} == {
+        load(work / "micro/start/model.safetensors")[1].identity
+    }
     assert ten_splits.main(arguments) == 0
     assert states == {path: path.stat().st_mtime_ns for path in states}
     assert models == {path: path.read_bytes() for path in models}

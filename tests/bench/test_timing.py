@@ -102,6 +102,15 @@ def test_a_slower_candidate_is_found_out_under_drift():
     assert compare(timings["a"], timings["b"]).verdict == "faster"
 
 
+def test_calls_are_compared_with_those_of_their_own_round():
+    """One takes twice as long throughout, but had most of its calls while all was quick."""
+    rounds = [(10.0, 1, 9)] * 5 + [(90.0, 9, 1)] * 5
+    first = Timing(tuple(np.full(slow, weather) for weather, _, slow in rounds))
+    second = Timing(tuple(np.full(quick, weather / 2) for weather, quick, _ in rounds))
+    assert first.median < second.median
+    assert compare(first, second).ratio == pytest.approx(2.0)
+
+
 def test_equal_candidates_are_undecided():
     clock = FakeClock()
     generator = np.random.default_rng(3)

@@ -10,6 +10,10 @@ from crossiqa_edge.bench import video, video_clips
 from crossiqa_edge.bench.video_clips import encode_moving, photographs
 from crossiqa_edge.errors import InputError
 from crossiqa_edge.imaging.testpattern import photo_like
+from crossiqa_edge.runtime.scorer import Scorer
+from crossiqa_edge.video.frames import COMPLETE
+from crossiqa_edge.video.pipeline import StreamEnd
+from crossiqa_edge.video.results import FrameScore
 
 
 @pytest.fixture
@@ -74,3 +78,41 @@ def test_prints_all_tables(tmp_path, photos, tiny_onnx, monkeypatch):
     (photos / "1.png").unlink()  # clips that were kept are of other photographs
     assert CliRunner().invoke(video.main, options, catch_exceptions=False).exit_code == 0
     assert len(list((tmp_path / "kept").iterdir())) == 2 * len(video.SIZES)
+
+
+def run_of(*milliseconds, seconds=1.0):
+    """A clip whose frames took so long each; None for one that was flagged after a second."""
+    results = [
+        FrameScore(
+            place,
+            place / 30,
+            None if spent is None else 50.0,
+            timings_ms={"decode": 1000.0 if spent is None else spent - 3.0, "sample": 1.0, "infer": 2.0},
+        )
+        for place, spent in enumerate(milliseconds)
+    ]
+    scored = sum(spent is not None for spent in milliseconds)
+    end = StreamEnd(COMPLETE, "all frames read", len(results), scored, len(results) - scored, 0, 0)
+    return video.Run(results, seconds, end)
+
+
+def test_a_frame_without_a_score_has_no_latency():
+    assert run_of(10.0, None, 20.0).latencies() == [10.0, 20.0]
+
+
+def test_the_middle_round_counts(tmp_path, monkeypatch):
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(bytes(10_000))
+    rounds = iter([run_of(*[5.0] * 10, seconds=seconds) for seconds in (1.0, 0.25, 0.5)])
+    monkeypatch.setattr(video, "run", lambda *_: next(rounds))
+    monkeypatch.setattr(video, "decoded_frames_per_second", lambda path: 99.0)
+    *_, line = video.throughput(None, {"720p": clip}, 8, 3)
+    # 80 kbit in a third of a second
+    assert line == "| 720p | 0.2 | 20.0 | 10.0 to 40.0 | 99.0 | 2.00 | 1.00 | 2.00 |"
+
+
+def test_live_mode_counts_what_came_too_late(tiny_onnx, monkeypatch):
+    monkeypatch.setattr(video, "run", lambda *_: run_of(100.0, 150.0, 151.0))
+    with Scorer.load(tiny_onnx) as scorer:
+        *_, line = video.live(scorer, None, [0.0], 150.0)
+    assert line == "| as it is | 150.0 | 150.9 | 151.0 | 1 | 3 of 3 | 0 |"

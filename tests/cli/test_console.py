@@ -1,14 +1,23 @@
-"""Progress: every item passes through, and a bar is drawn only where a person watches."""
+"""Progress and signals: every item passes through, a bar is drawn only where a person watches, a run ends."""
 
 from __future__ import annotations
 
 import io
+import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
 
-from crossiqa_edge.cli.console import MANY, complain, print_table, track
+from crossiqa_edge.cli.console import (
+    MANY,
+    complain,
+    ended_by_sigterm,
+    print_table,
+    stopped_by_signals,
+    track,
+)
 
 
 class Terminal(io.StringIO):
@@ -53,6 +62,28 @@ def test_stopping_early_gives_the_terminal_back(monkeypatch: pytest.MonkeyPatch)
         raise KeyboardInterrupt
     assert sys.stderr is terminal
     assert "\x1b[?25h" in terminal.getvalue(), "the cursor is shown again"
+
+
+def test_a_second_signal_does_not_wait_for_the_work_to_end() -> None:
+    stops: list[str] = []
+    with pytest.raises(KeyboardInterrupt), stopped_by_signals(lambda: stops.append("asked")) as interruption:
+        signal.raise_signal(signal.SIGINT)
+        assert interruption.came
+        signal.raise_signal(signal.SIGTERM)
+        pytest.fail("the work went on")
+    assert stops == ["asked"]
+
+
+def test_beside_the_main_thread_signals_are_left_alone() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def work() -> str:
+        with ended_by_sigterm(), stopped_by_signals(lambda: None) as interruption:
+            assert signal.getsignal(signal.SIGTERM) is before
+            return "done" if not interruption.came else "interrupted"
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(work).result() == "done"
 
 
 class Gone(io.StringIO):

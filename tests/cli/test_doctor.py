@@ -59,6 +59,17 @@ def test_the_text_says_the_same_for_people(crossiqa: Crossiqa, tiny_onnx: Path) 
     )
 
 
+def test_in_a_bundle_its_own_model_is_checked(
+    crossiqa: Crossiqa, tiny_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model.onnx").write_bytes(tiny_onnx.read_bytes())
+    monkeypatch.setattr("crossiqa_edge.__file__", str(tmp_path / "runtime" / "crossiqa_edge" / "__init__.py"))
+    monkeypatch.setattr("crossiqa_edge.weights._FOLDER", tmp_path / "none are shipped")
+    findings = json.loads(crossiqa("doctor", "--json").out)
+    assert findings["ok"] and findings["self_check"]["model"].startswith("tiny-test@")
+    assert findings["models"] == []
+
+
 def test_a_missing_model_is_found(crossiqa: Crossiqa) -> None:
     done = crossiqa("doctor", "--model", "nowhere.onnx")
     assert done.code == 2

@@ -17,8 +17,12 @@ import pytest
 from clip_files import write_clip
 from PIL import Image
 
-from crossiqa_edge.video.frames import SourceEnd
+from crossiqa_edge.errors import InputError
+from crossiqa_edge.runtime.scorer import Scorer
+from crossiqa_edge.video.frames import FrameSource, SourceEnd
 from crossiqa_edge.video.pipeline import Stream
+from crossiqa_edge.video.policy import Policy
+from crossiqa_edge.video.source import open_source
 
 Crossiqa = Callable[..., Any]
 Process = Callable[..., "subprocess.Popen[str]"]
@@ -96,6 +100,37 @@ def test_which_frames_are_scored(score: Crossiqa, clip: Path) -> None:
     assert seconds("--stride", 20) == [0.0, 0.8, 1.6]
     assert seconds("--fps", 2) == [0.0, 0.52, 1.0, 1.52, 2.0] or len(seconds("--fps", 2)) == 5
     assert seconds("--start", "0:01.9", "--end", 2) == [1.92, 1.96]
+
+
+def test_options_reach_what_loads_opens_and_reads(
+    score: Crossiqa, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, Any] = {}
+    load = Scorer.load
+
+    def loaded(*words: Any, **options: Any) -> Scorer:
+        told.update(threads=options["threads"], max_pixels=options["max_pixels"])
+        return load(*words, **options)
+
+    def opened(*words: Any, **options: Any) -> Any:
+        told.update(options)
+        return open_source(*words, **options)
+
+    def read(scorer: Scorer, source: FrameSource, policy: Policy) -> Stream:
+        told.update(policy=policy)
+        source.close()
+        raise InputError("enough is known")
+
+    monkeypatch.setattr(Scorer, "load", loaded)
+    monkeypatch.setattr("crossiqa_edge.video.source.open_source", opened)
+    monkeypatch.setattr("crossiqa_edge.video.pipeline.stream", read)
+    score(
+        *(clip, "--threads", 1, "--max-pixels", 12345, "--hardware", "software", "--batch", 3),
+        *("--live", "--max-latency-ms", 70, "--stride", 4, "--fps", 5, "--start", 1.5),
+    )
+    policy = Policy("live", max_latency_ms=70.0, stride=4, fps=5.0, start=1.5, batch=3)
+    models = {"threads": 1, "max_pixels": 12345}
+    assert told == {**models, "start": 1.5, "hardware": "software", "policy": policy}
 
 
 @pytest.mark.parametrize("method", ["p5", "worst-window"])
@@ -262,8 +297,6 @@ def test_a_heat_map_is_of_one_view_of_fragments(score: Crossiqa, clip: Path, tmp
         ("--heatmap", "h.mp4", "a.png"),
         ("--heatmap", "h.jpg", "a.mp4"),
         ("--heatmap", "h.png", "a.png", "b.png"),
-        ("--heatmap", "h.png", "--sampling", "crops", "a.mp4"),
-        ("--heatmap", "h.png", "--views", "5", "--sampling", "fragments", "a.mp4"),
         ("--start", "5", "--end", "3", "a.mp4"),
         ("--start", "noon", "a.mp4"),
         ("--pool", "vibes", "a.mp4"),
@@ -275,6 +308,7 @@ def test_wrong_usage_is_told_before_the_work(
     score: Crossiqa, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wrong: tuple[str, ...]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Scorer, "load", lambda *_, **__: pytest.fail("the work has begun"))
     done = score(*wrong)
     assert (done.code, done.out, "Traceback" in done.err) == (2, "", False)
     assert not list(tmp_path.iterdir())

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from crossiqa_edge.cli import score_extras
 from crossiqa_edge.cli.score import _exit_code
+from crossiqa_edge.imaging.decode import decode
 from crossiqa_edge.imaging.testpattern import photo_like
 from crossiqa_edge.report import write
 from crossiqa_edge.report.result import Result
@@ -146,6 +148,21 @@ def test_the_report_has_thumbnails_of_what_max_pixels_let_in(
     assert seen == [123_456_789]
 
 
+def test_the_heat_map_is_of_a_picture_that_max_pixels_let_in(
+    score: Crossiqa, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def decoded(source: Any, *, max_pixels: int) -> Any:
+        seen.append(max_pixels)
+        return decode(source, max_pixels=max_pixels)
+
+    monkeypatch.setattr(score_extras, "decode", decoded)
+    words = ("--max-pixels", 123_456_789, "--heatmap", tmp_path / "h.png")
+    assert score(*words, folder / "dark.png").code == 0
+    assert seen == [123_456_789]
+
+
 def test_timings_go_to_stderr_and_shares_sum_to_one(score: Crossiqa, folder: Path) -> None:
     done = score("--csv", "--timings", folder)
     assert len(done.out.splitlines()) == 4
@@ -205,13 +222,21 @@ def test_a_report_that_cannot_be_written_is_told_before_the_work(
 
 @pytest.mark.parametrize(
     "wrong",
-    [["--backend", "abacus"], ["--views", "0"], ["--fail-under", "101"], ["--sampling", "squeeze"], []],
+    [
+        ["--backend", "abacus"],
+        ["--views", "0"],
+        ["--batch", "1025"],
+        ["--fail-under", "101"],
+        ["--sampling", "squeeze"],
+        [],
+    ],
     ids=lambda wrong: " ".join(wrong) or "no path",
 )
-def test_wrong_usage(score: Crossiqa, wrong: list[str]) -> None:
-    done = score(*wrong)
+def test_wrong_usage(score: Crossiqa, folder: Path, wrong: list[str]) -> None:
+    done = score(*wrong, *([folder] if wrong else []))
     assert (done.code, done.out) == (2, "")
     assert "Traceback" not in done.err
+    assert (wrong[0] if wrong else "PATH...") in done.err
 
 
 def test_a_missing_model_is_one_line(crossiqa: Crossiqa, folder: Path) -> None:
@@ -242,8 +267,9 @@ def test_interrupted_runs_keep_what_was_done(
     assert list(tmp_path.glob("*report*")) == [] and list(tmp_path.glob(".*")) == []
 
 
-def test_ctrl_c_ends_a_real_process_with_a_valid_document(
-    process: Process, folder: Path, tmp_path: Path, tiny_onnx: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_real_process_with_a_valid_document(
+    process: Process, folder: Path, tmp_path: Path, tiny_onnx: Path, number: signal.Signals
 ) -> None:
     listed = tmp_path / "list.txt"
     for index in range(1500):
@@ -252,7 +278,7 @@ def test_ctrl_c_ends_a_real_process_with_a_valid_document(
     running = process("score", "--csv", "--batch", "1", "--model", tiny_onnx, f"@{listed}")
     assert running.stdout is not None
     first = [running.stdout.readline() for _ in range(3)]
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     rest, errors = running.communicate(timeout=60)
     rows = list(csv.DictReader(io.StringIO("".join(first) + rest)))
     assert running.returncode == 130

@@ -100,7 +100,9 @@ def test_an_overlay_is_written_as_mp4_alone(score: Crossiqa, name: str) -> None:
     assert ".mp4" in done.err and not Path(name).exists()
 
 
-def test_an_overlay_may_be_named_in_capitals(score: Crossiqa) -> None:
+def test_what_is_drawn_may_be_named_in_capitals(score: Crossiqa) -> None:
+    assert score("a.png", "--heatmap", "H.PNG").code == 0
+    assert Path("H.PNG").read_bytes().startswith(b"\x89PNG")
     assert score("clips/a.mp4", "--overlay", "O.MP4").code == 0
     assert Path("O.MP4").read_bytes()[4:8] == b"ftyp"
 
@@ -120,3 +122,12 @@ def test_a_clip_that_is_named_is_an_object(score: Crossiqa, given: tuple[str, ..
 def test_a_clip_whose_name_looks_like_a_glob_is_an_object(score: Crossiqa) -> None:
     write_clip(Path("[a].mp4"), [204] * 4)
     assert json.loads(score("--json", "[a].mp4").out)["path"] == "[a].mp4"
+
+
+def test_names_that_the_terminal_cannot_write_are_spelt_out(process: Crossiqa, tiny_onnx: Path) -> None:
+    Path("a.png").rename("café.png")
+    narrow = {**os.environ, "PYTHONIOENCODING": "ascii", "OMP_NUM_THREADS": "1"}
+    words = ("score", "--model", tiny_onnx, "--backend", "onnxruntime", "café.png")
+    out, errors = process(*words, env=narrow).communicate(timeout=60)
+    assert errors == ""
+    assert r"caf\xe9.png" in out

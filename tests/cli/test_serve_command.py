@@ -12,6 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 pytest.importorskip("uvicorn", reason="serving needs the serve extra")
+pytest.importorskip("prometheus_client", reason="serving needs the serve extra")
+
+from crossiqa_edge.runtime.scorer import Scorer
+from crossiqa_edge.serve import server
+from crossiqa_edge.serve.app import Limits
 
 PICTURE = "examples/coffee.jpg"
 
@@ -31,6 +36,8 @@ def served(process, tiny_onnx, tmp_path):
     running = process("serve", "--config", config, "--port", 0)
     line = running.stderr.readline()
     found = re.search(r"serving tiny-test\S* on (http://127\.0\.0\.1:\d+) ", line)
+    if found is None:
+        running.kill()
     assert found, line + running.stderr.read()
     yield running, found.group(1)
     running.kill()
@@ -64,6 +71,21 @@ def test_a_real_server_answers_many_at_once_and_ends_in_good_order(served, cross
     running.send_signal(signal.SIGTERM)
     out, err = running.communicate(timeout=60)
     assert (running.returncode, out, err) == (0, "", "")
+
+
+def test_options_reach_the_server_and_what_scores(crossiqa, tiny_onnx, monkeypatch):
+    told, load = {}, Scorer.load
+    monkeypatch.setattr(
+        Scorer, "load", lambda *words, **options: told.update(options) or load(*words, **options)
+    )
+    monkeypatch.setattr(server, "serve", lambda scorer, listening, limits, _: told.update(limits=limits))
+    done = crossiqa(
+        *("serve", "--model", tiny_onnx, "--backend", "onnxruntime", "--port", 0, "--threads", 1),
+        *("--max-batch", 3, "--max-wait-ms", 7.5, "--max-bytes", 1000, "--places", 5, "--max-pixels", 12345),
+    )
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert told["limits"] == Limits(max_batch=3, max_wait_ms=7.5, max_bytes=1000, places=5)
+    assert (told["threads"], told["max_pixels"]) == (1, 12345)
 
 
 def test_a_port_in_use_is_one_line(crossiqa, tiny_onnx):

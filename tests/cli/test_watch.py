@@ -22,8 +22,9 @@ from crossiqa_edge.cli.watch_panel import Panel, curve
 from crossiqa_edge.errors import ConfigError
 from crossiqa_edge.runtime import select
 from crossiqa_edge.runtime.scorer import Scorer
-from crossiqa_edge.video.frames import LOST, SourceEnd
+from crossiqa_edge.video.frames import LOST, FrameSource, SourceEnd
 from crossiqa_edge.video.pipeline import Stream
+from crossiqa_edge.video.policy import Policy
 from crossiqa_edge.video.results import FrameScore, GapEvent
 from crossiqa_edge.video.rolling import Rolling
 from crossiqa_edge.video.source import open_source
@@ -101,6 +102,7 @@ def test_a_pipe_gets_a_line_a_frame_and_what_they_come_to(watched: Crossiqa, cli
     assert end["mean"] == pytest.approx((20 * 80 + 10 * 20) / 30, abs=2)
     assert end["min"] == min(frame["score"] for frame in frames if frame["score"] is not None)
     assert end["end"]["status"] == "complete"
+    assert end["model"].startswith("tiny-test@") and end["backend"] == "onnxruntime cpu fp32"
 
 
 def test_a_backend_that_was_chosen_is_told_with_the_reason_in_one_line(
@@ -110,6 +112,39 @@ def test_a_backend_that_was_chosen_is_told_with_the_reason_in_one_line(
     done = crossiqa("watch", "--model", tiny_onnx, clip)
     reason = "the only one that runs this onnx file here"
     assert (done.code, done.complaints) == (0, [f"crossiqa: onnxruntime cpu fp32: {reason}"])
+
+
+def test_options_reach_what_loads_opens_and_reads(
+    watched: Crossiqa, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, Any] = {}
+    load = Scorer.load
+
+    def loaded(*words: Any, **options: Any) -> Scorer:
+        told.update(threads=options["threads"])
+        return load(*words, **options)
+
+    def opened(*words: Any, **options: Any) -> Any:
+        told.update(options)
+        return open_source(*words, **options)
+
+    def read(scorer: Scorer, source: FrameSource, policy: Policy) -> Stream:
+        told.update(policy=policy)
+        source.close()
+        raise ConfigError("enough is known")
+
+    monkeypatch.setattr(Scorer, "load", loaded)
+    monkeypatch.setattr(watch, "open_source", opened)
+    monkeypatch.setattr(watch, "stream", read)
+    watched(
+        *(clip, "--threads", 1, "--hardware", "software", "--patience", 3, "--live", "--max-latency-ms", 70),
+        *("--stride", 4, "--fps", 5, "--start", "1:02:03.5", "--end", "2:00:00"),
+    )
+    policy = Policy("live", max_latency_ms=70.0, stride=4, fps=5.0, start=3723.5, end=7200.0)
+    source = {"start": 3723.5, "hardware": "software", "patience": 3.0}
+    assert told == {"threads": 1, "policy": policy, **source}
+    watched(clip)
+    assert told["patience"] == 60.0, "as long as it takes to start a camera again"
 
 
 def test_policies_are_those_of_score(watched: Crossiqa, clip: Path) -> None:
@@ -180,6 +215,20 @@ def test_ctrl_c_ends_an_endless_source_with_all_that_was_read(
     assert (end["event"], end["frames"]) == ("end", len(frames))
 
 
+def test_sigterm_ends_the_loading_too(watched: Crossiqa, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_: Any, **__: Any) -> Scorer:
+        signal.raise_signal(signal.SIGTERM)
+        raise ConfigError("it went on")
+
+    monkeypatch.setattr(Scorer, "load", load)
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        done = watched(clip)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (done.code, done.err.strip()) == (130, "crossiqa: interrupted")
+
+
 def test_the_panel_shows_where_the_stream_stands(tiny_onnx: Path) -> None:
     rolling = Rolling()
     source = open_source("testpattern:96x64@25")
@@ -231,8 +280,18 @@ def test_the_panel_is_drawn_while_results_come(tiny_onnx: Path, monkeypatch: pyt
     source.close()
 
 
-def drawn(panel: Panel) -> str:
-    console = Console(file=io.StringIO(), width=80)
+def test_the_present_is_in_the_panel_of_a_narrow_terminal_too(tiny_onnx: Path) -> None:
+    rolling = Rolling()
+    source = open_source("testpattern:96x64@25")
+    for place in range(400):
+        rolling.add(FrameScore(place, place / 4, 90.0 if place < 390 else 5.0))
+    with Scorer.load(tiny_onnx) as scorer:
+        assert "█▁▁▁" in drawn(Panel(source.facts, rolling, scorer), width=50)
+    source.close()
+
+
+def drawn(panel: Panel, width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width)
     console.print(panel)
     return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
 

@@ -233,3 +233,14 @@ def test_a_rebuilt_picture_is_cut_where_the_release_cut_it(kodak: Path, echo: De
     registry._REGISTRY["tid_echo"] = replace(echo, apply=lambda image, parameter, generator: image)
     opened = tid_kodak(kodak / "kodak", kodak / "mos.csv", references=[4], types=["tid_echo"])
     assert opened.samples[0].load()[:, 0, 0].tolist() == (np.arange(206, 206 + 384) // 4).tolist()
+
+
+def test_no_two_references_share_their_noise(kodak: Path) -> None:
+    for number, size in ((1, (768, 512)), (4, (512, 768))):
+        picture(kodak / "kodak" / f"kodim0{number}.png", 128, size)
+    rows = [f"{reference},1,{level},5" for reference in (1, 4) for level in range(1, 6)]
+    (kodak / "mos.csv").write_text("\n".join(["reference,type,level,mos", *rows]))
+    opened = tid_kodak(kodak / "kodak", kodak / "mos.csv", references=[1, 4], types=["tid_white_noise"])
+    first, other = opened.samples[0].load(), opened.samples[5].load()
+    assert (first != other).mean() > 0.5
+    np.testing.assert_array_equal(first, opened.samples[0].load())

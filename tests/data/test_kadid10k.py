@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from crossiqa_edge.data.degradations import LEVELS, Degradation, every
+from crossiqa_edge.data.degradations import LEVELS, Degradation, every, get
 from crossiqa_edge.data.fidelity import MEASURES
 from crossiqa_edge.imaging.sampling import Frame
 from crossiqa_edge.imaging.testpattern import photo_like
@@ -112,3 +113,15 @@ def kodak() -> list[Frame]:
     return [
         np.array(Image.open(path).convert("RGB")) for path in sorted(Path(folder).glob("kodim*.png"))[:16]
     ]
+
+
+def test_levels_brighten_darken_and_saturate_as_their_names_say(pictures: list[Frame]) -> None:
+    def changes(name: str, figure: Callable[[Frame], float]) -> list[float]:
+        shown = pictures[0]
+        return [figure(get(name)(shown, level)) - figure(shown) for level in range(1, LEVELS + 1)]
+
+    def spread(shown: Frame) -> float:
+        return float(np.ptp(shown.astype(int), axis=2).mean())
+
+    assert min(changes("brighten", np.mean)) > 0 > max(changes("darken", np.mean))
+    assert min(changes("colour_saturation_2", spread)[1:]) > 0 > changes("colour_saturation_1", spread)[2]

@@ -10,7 +10,7 @@ import pytest
 from crossiqa_edge.card import ModelCard
 from crossiqa_edge.data.degradations import every
 from crossiqa_edge.errors import ArtefactError
-from crossiqa_edge.export.acceptance import BATCHES, LIMITS, Limits, accept, compare, require
+from crossiqa_edge.export.acceptance import BATCHES, LIMITS, Limits, accept, compare, require, scores_of
 from crossiqa_edge.export.probe import calibration_views, probe_names, probe_views
 
 CARD = ModelCard("v", "nano", view_size=112)
@@ -57,6 +57,13 @@ def test_every_batch_size_is_tried_and_every_view_scored_once():
         0,
     )
     assert figures.passed
+
+
+def test_no_view_is_left_out_however_many_there_are():
+    for count in range(1, 2 * sum(BATCHES) + 2):
+        views = np.arange(count, dtype=np.uint8).reshape(count, 1, 1, 1)
+        found = scores_of(lambda batch: batch.reshape(-1).astype(np.float32), views)
+        np.testing.assert_array_equal(found, np.arange(count))
 
 
 def one_view_wrong(views):

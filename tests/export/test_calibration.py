@@ -6,7 +6,15 @@ import pytest
 from onnx import numpy_helper
 
 from crossiqa_edge.errors import ArtefactError
-from crossiqa_edge.export.calibration import BINS, METHODS, PERCENTILE, STEPS, scores, thresholds
+from crossiqa_edge.export.calibration import (
+    BINS,
+    METHODS,
+    PERCENTILE,
+    STEPS,
+    channel_maxima,
+    scores,
+    thresholds,
+)
 
 
 def histogram(values):
@@ -60,6 +68,17 @@ VIEWS = np.zeros((1, 224, 224, 3), np.uint8)
 @pytest.fixture
 def graph(micro_export):
     return onnx.load(micro_export.onnx)
+
+
+def test_what_a_channel_reaches_is_of_all_views_whatever_their_order(graph):
+    noise = np.random.default_rng(0).integers(0, 256, (12, 224, 224, 3), np.uint8)
+    views = (noise * np.linspace(0, 1, 12)[:, None, None, None]).astype(np.uint8)
+    name = "blocks.0.norm1"
+    each = [channel_maxima(graph, [name], view[None])[name] for view in views]
+    for shown in (views, views[::-1]):
+        np.testing.assert_allclose(
+            channel_maxima(graph, [name], shown)[name], np.max(each, axis=0), rtol=1e-4
+        )
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

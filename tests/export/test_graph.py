@@ -53,6 +53,14 @@ def test_attention_is_one_operator_where_the_opset_has_it():
     assert {"Attention", "Gelu"} <= fused and not fused & {"Softmax", "Erf"}
 
 
+@pytest.mark.parametrize("opset", [OPSET, FUSED_OPSET])
+def test_the_file_asks_for_no_newer_reader_than_its_opset_does(opset):
+    _, card, parameters = network()
+    model = build(parameters, card, opset)
+    assert [item.version for item in model.opset_import] == [opset]
+    assert model.ir_version == onnx.helper.find_min_ir_version_for(model.opset_import)
+
+
 def test_no_tensor_has_more_dimensions_than_tensorrt_takes():
     assert {size.levels for size in FAMILY.values() if size.name != "micro"} == {FAMILY["nano"].levels}
     _, card, parameters = network(size="nano")

@@ -60,6 +60,16 @@ def test_weights_lie_in_the_file_as_int8_with_a_scale_for_each_output(graph):
             assert f"{node.name}.weight" not in values
 
 
+def test_scales_are_laid_along_the_outputs_of_a_layer(graph):
+    """onnxruntime fuses these nodes without a look at their axis; other runtimes go by it."""
+    values = constants(graph)
+    weights = [node for node in graph.node if node.op_type == "DequantizeLinear" and node.input[0] in values]
+    assert any(len(set(values[node.input[0]].shape)) == 2 for node in weights)
+    for node in weights:
+        (axis,) = (item.i for item in node.attribute if item.name == "axis")
+        assert axis == 1 and values[node.input[1]].shape == values[node.input[0]].shape[axis:]
+
+
 def test_the_embedding_attention_and_the_head_stay_in_float(graph):
     producers = {node.output[0]: node.op_type for node in graph.node}
     for node in graph.node:
@@ -122,6 +132,18 @@ def test_smoothing_makes_an_outlier_smaller(surgery, views):
         maxima = channel_maxima(each.finished(each.nodes), ["blocks.0.norm2"], views[:8])["blocks.0.norm2"]
         spread.append(maxima.max() / np.median(maxima))
     assert spread[1] < spread[0] / 3
+
+
+def test_the_strength_of_smoothing_says_how_equal_channels_become(surgery, views):
+    name, few = "blocks.0.norm2", views[:8]
+
+    def unevenness(strength):
+        each = smooth(surgery, few, strength)
+        maxima = channel_maxima(each.finished(each.nodes), [name], few)[name]
+        return maxima.max() / maxima.min()
+
+    assert unevenness(1.0) == pytest.approx(1.0, abs=1e-3)
+    assert unevenness(1.0) < unevenness(0.9) < unevenness(0.6)
 
 
 def test_the_search_keeps_its_promise_and_takes_what_it_may(quantiser, views):

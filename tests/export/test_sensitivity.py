@@ -29,4 +29,8 @@ def test_a_search_that_finds_no_layer_names_the_cheapest_and_what_it_costs():
 
     with pytest.raises(ConfigError, match=r"--search 0: .* the cheapest layer, cheap, .* costs 0\.012"):
         searched(0)
-    assert searched(0.02).chosen == ("cheap",)
+    few = searched(0.02)
+    assert (few.chosen, few.loss) == (("cheap",), pytest.approx(6 * 2 / 990))  # two neighbours of ten swapped
+    assert searched(few.loss).chosen == few.chosen  # the limit itself may be lost
+    both = searched(0.05)
+    assert (both.chosen, both.loss) == (("cheap", "dear"), pytest.approx(6 * 8 / 990))

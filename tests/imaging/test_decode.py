@@ -216,9 +216,8 @@ def test_other_types_are_refused_with_the_remedy(source: object) -> None:
     assert "give a path" in refusal(source)
 
 
-@pytest.mark.parametrize("mode", ["F", "LAB", "I"])
-def test_pixels_without_an_agreed_range(mode: str) -> None:
-    colour: Any = (1, 2, 3) if mode == "LAB" else 100_000
+@pytest.mark.parametrize(("mode", "colour"), [("F", 1.0), ("LAB", (1, 2, 3)), ("I", 100_000), ("I", -1)])
+def test_pixels_without_an_agreed_range(mode: str, colour: Any) -> None:
     assert "save it" in refusal(Image.new(mode, (40, 40), colour))
 
 

@@ -52,6 +52,13 @@ def test_folder_in_natural_order_without_hidden_files_and_links() -> None:
     assert labels(".") == [f"./{name}" for name in [*top, "sub/1.webp", "sub/deep/x.tiff"]]
 
 
+def test_subfolders_come_in_natural_order_too() -> None:
+    for name in ("roll/10", "roll/9", "roll/B", "roll/a"):
+        Path(name).mkdir(parents=True)
+        Path(name, "1.png").touch()
+    assert labels("roll") == [f"roll/{name}/1.png" for name in ("9", "10", "a", "B")]
+
+
 def test_a_folder_has_the_pictures_of_phones() -> None:
     names = ["IMG_1.HEIC", "IMG_2.heif", "IMG_3.HIF"]
     for name in names:
@@ -89,6 +96,13 @@ def test_bad_lists(photos: Path, content: bytes | None) -> None:
     if content is not None:
         (photos / "list").write_bytes(content)
     assert "list" in trouble("@list")
+
+
+def test_a_list_in_a_list_is_told_and_not_read(photos: Path) -> None:
+    (photos / "list").write_text("2.png\n@list\n10.png\n")
+    first, inner, last = gather(["@list"])
+    assert (first.source, last.source) == ("2.png", "10.png")
+    assert isinstance(inner.source, InputError) and "a list inside the list list" in str(inner.source)
 
 
 def test_standard_input() -> None:

@@ -37,6 +37,11 @@ def test_the_picture_is_read_and_pillow_keeps_its_list() -> None:
     assert "HEIF" not in Image.OPEN
 
 
+def test_it_is_known_by_any_of_its_brands() -> None:
+    assert DATA[8:12] in (b"heic", b"heix")
+    np.testing.assert_array_equal(decode(DATA[:8] + b"mif1" + DATA[12:]), decode(DATA))
+
+
 def test_it_stands_upright() -> None:
     turned = Image.fromarray(FRAME)
     exif = Image.Exif()
@@ -81,9 +86,5 @@ def test_without_the_extra_a_word_says_which(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_other_files_of_its_family_are_none() -> None:
     assert not is_clip(DATA)
-    for head in (
-        b"\0\0\0\x1cftypavif\0\0\0\0mif1avif",
-        b"\0\0\0\x10ftypheis",
-        b"\0\0\0\x18ftypmp42\0\0\0\0isom",
-    ):
+    for head in _ISO:
         assert refusal(head + bytes(200))

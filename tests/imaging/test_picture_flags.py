@@ -106,6 +106,25 @@ def test_photographs_are_not_flagged_however_harmed(seed: int, sampling: str) ->
         assert flags_of(picture, sampling) == ()
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_photographs_behind_a_blind_or_dithered_under_a_white_sky_are_not_flagged(seed: int) -> None:
+    photo = photo_like(seed, 480, 640)
+    lines = photo.copy()
+    lines[1::2] //= 2  # neighbours have little to do with each other downwards, but across
+    noise = np.random.default_rng(seed).normal(0, 25, photo.shape[:2])
+    dithered = np.clip(luma_of(photo) + noise, 0, 255).astype(np.uint8) // 32 * 32
+    dithered[:60] = 224  # an eighth of the picture
+    for picture in (lines, lines.swapaxes(0, 1), np.repeat(dithered[..., None], 3, axis=2)):
+        assert flags_of(picture) == ()
+
+
+@pytest.mark.parametrize(("lit", "blank"), [(2, True), (10, False)])
+def test_a_logo_on_black_is_blank_and_a_lit_window_in_the_dark_is_not(lit: int, blank: bool) -> None:
+    dark = np.zeros((224, 224, 3), np.uint8)
+    dark[:, :lit] = photo_like(0, 224, 224)[:, :lit]
+    assert ("blank" in flags_of(dark)) is blank
+
+
 def test_blank_is_black_or_uniform_and_nothing_else() -> None:
     noise = np.random.default_rng(0).integers(0, 3, (300, 300, 3), np.uint8)
     assert flags_of(noise) == flags_of(noise + 120) == ("blank",)

@@ -11,6 +11,7 @@ from picture_files import FRAME, LOSSLESS, PICTURE, bomb, encoded, refusal
 from PIL import Image
 
 from crossiqa_edge.imaging.decode import decode
+from crossiqa_edge.imaging.quiet import quiet_pillow
 
 
 def test_no_warnings_and_the_callers_filters_are_kept(capfd: pytest.CaptureFixture[str]) -> None:
@@ -46,3 +47,21 @@ def test_overlapping_threads_restore_the_filters_and_the_limit() -> None:
         thread.join()
     assert not failures
     assert (warnings.filters, Image.MAX_IMAGE_PIXELS) == (filters, limit)
+
+
+def test_whoever_lifts_the_limit_second_does_not_bring_it_back_lifted() -> None:
+    limit = Image.MAX_IMAGE_PIXELS
+    entered, left = threading.Event(), threading.Event()
+
+    def second() -> None:
+        with quiet_pillow(2_000_000_000):
+            entered.set()
+            left.wait(30)
+
+    thread = threading.Thread(target=second)
+    with quiet_pillow(1_000_000_000):
+        thread.start()
+        entered.wait(0.3)  # it is held up until the first has left
+    left.set()
+    thread.join(30)
+    assert entered.is_set() and limit == Image.MAX_IMAGE_PIXELS

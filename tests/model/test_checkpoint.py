@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 
 from crossiqa_edge.card import CARD_KEY, ModelCard
 from crossiqa_edge.errors import ArtefactError, ConfigError
-from crossiqa_edge.model.checkpoint import check_name, load, save_model
+from crossiqa_edge.model.checkpoint import check_name, load, save_model, weights_sha256
 from crossiqa_edge.model.quality import QualityModel
 
 
@@ -53,6 +53,19 @@ def test_changed_parameters_are_noticed(saved):
     save_file(tensors, path, metadata={CARD_KEY: card.to_json()})
     with pytest.raises(ArtefactError, match="not those that the card names"):
         load(path)
+
+
+def test_the_hash_knows_names_and_shapes_and_types_and_no_order():
+    weight, bias = torch.arange(6.0), torch.zeros(2)
+    known = weights_sha256({"weight": weight, "bias": bias})
+    assert weights_sha256({"bias": bias.clone(), "weight": weight.clone()}) == known
+    others = [
+        {"weight": weight.view(2, 3), "bias": bias},
+        {"weight": weight.view(torch.int32), "bias": bias},
+        {"weight2": weight, "bias": bias},
+        {"weight": weight.flip(0), "bias": bias},
+    ]
+    assert len({known, *map(weights_sha256, others)}) == 5
 
 
 def test_a_file_without_a_card_is_refused(saved):

@@ -41,6 +41,15 @@ def test_calibration_never_changes_ranks():
     assert (Calibration(3.0, -1.0)(raw).diff() > 0).all()
 
 
-def test_the_score_depends_on_the_class_token_only(model, views):
-    features = model.features(views)
-    torch.testing.assert_close(model(views), model.calibration(model.head(features)))
+@torch.no_grad()
+def test_the_score_depends_on_the_class_token_only(model, views, monkeypatch):
+    expected = model(views)
+    tokens = model.encoder.forward_features(model.normalise(views))
+    tokens[:, 1:] = float("nan")
+    monkeypatch.setattr(model.encoder, "forward_features", lambda pixels: tokens)
+    torch.testing.assert_close(model(views), expected)
+
+
+@torch.no_grad()
+def test_a_network_that_has_learnt_nothing_gives_the_middle_of_the_scale(views):
+    assert QualityModel(ModelCard("m", "micro")).eval()(views).tolist() == [50.0] * 3

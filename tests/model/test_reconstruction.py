@@ -53,3 +53,23 @@ def test_without_the_crossed_part_only_straight_reconstructions_are_learnt(modul
     again = module(grid)
     added = again["crossed"] + module.energy_weight * again["crossed_energies"]
     torch.testing.assert_close(again["total"], wanted + added)
+
+
+def test_a_straight_reconstruction_is_of_a_view_from_its_own_two_parts(module, monkeypatch):
+    tags = torch.tensor([[0.0, 1.0], [10.0, 11.0]])  # ten times the content plus the degradation
+    tokens = tags[None, :, :, None, None].expand(1, 2, 2, 5, module.quality.encoder.embed_dim)
+    monkeypatch.setattr(module, "encode_grid", lambda grid: tokens)
+    grid = torch.arange(4, dtype=torch.uint8).view(1, 2, 2, 1, 1, 1).expand(1, 2, 2, 32, 32, 3)
+    made, decode = [], module.decode
+
+    def decoded(patches, classes, side):
+        rebuilt = decode(patches, classes, side)
+        made.append((patches[:, 0, 0].tolist(), classes[:, 0].tolist(), rebuilt))
+        return rebuilt
+
+    monkeypatch.setattr(module, "decode", decoded)
+    losses = module(grid)
+    _, (patches, classes, rebuilt) = made
+    assert patches == classes == [0.0, 11.0]
+    expected = module.losses(rebuilt, torch.stack([grid[0, 0, 0], grid[0, 1, 1]]))
+    torch.testing.assert_close((losses["straight"], losses["straight_energies"]), expected)

@@ -62,6 +62,15 @@ def test_an_uneven_rate_is_kept(tmp_path: Path) -> None:
     assert shown(path)[0] == pytest.approx(moments, abs=1e-4)
 
 
+def test_pictures_of_one_moment_are_all_kept(tmp_path: Path) -> None:
+    path = tmp_path / "twice.mp4"
+    with path.open("wb") as stream, Movie(stream, 25) as movie:
+        for moment in (0.0, 0.04, 0.04, 0.03, 0.08):
+            movie.write(photo_like(0, 64, 64), moment)
+    times, _ = shown(path)
+    assert times == pytest.approx([0.0, 0.04, 0.04, 0.04, 0.08], abs=1e-4)
+
+
 def test_the_overlay_has_every_frame_with_label_curve_and_playhead(clip: Path, tmp_path: Path) -> None:
     path = tmp_path / "overlay.mp4"
     write_overlay(report(), str(clip), path)
@@ -78,6 +87,39 @@ def test_the_overlay_has_every_frame_with_label_curve_and_playhead(clip: Path, t
         column = change[height - 40 :].mean(0).argmax()
         bright = pictures[place][height - 30 :].mean((0, 2))
         assert abs(int(bright.argmax()) - (width - 1) * place / 19) <= 3, column  # the playhead
+
+
+def overlay_of_grey(scores: list[float | None], folder: Path, **facts: int) -> list[Any]:
+    """Frames of an overlay, green less red: 90 points are written and drawn in green, 10 in red."""
+    grey, path = folder / "grey.mp4", folder / "overlay.mp4"
+    recorder = Recorder()
+    with grey.open("wb") as stream, Movie(stream, 25) as movie:
+        for place, score in enumerate(scores):
+            movie.write(np.full((64, 96, 3), 90, np.uint8), place / 25)
+            recorder.add(FrameScore(place, place / 25, score, flags=() if score else ("black",)))
+    told = {"height": 64, "width": 96, "fps": 25.0, **facts}
+    found = recorder.report("grey.mp4", told, model="m", backend="b", end=SourceEnd(COMPLETE, ""))
+    write_overlay(found, str(grey), path)
+    return [picture[..., 1].astype(int) - picture[..., 0] for picture in shown(path)[1]]
+
+
+def test_every_frame_of_the_overlay_has_its_own_word(tmp_path: Path) -> None:
+    labels = [frame[:70, :250] for frame in overlay_of_grey([90.0, 10.0, 90.0, 90.0, 10.0], tmp_path)]
+    assert [label.max() > 50 for label in labels] == [True, False, True, True, False]
+    assert [label.min() < -50 for label in labels] == [False, True, False, False, True]
+
+
+def test_no_line_crosses_what_was_flagged(tmp_path: Path) -> None:
+    first, *_ = overlay_of_grey([90.0, 90.0, None, 90.0, 90.0], tmp_path)
+    height, width = first.shape
+    strip = first[height - height // 6 :].max(axis=0)
+    assert strip[width // 8] > 40 and strip[width * 7 // 8] > 40
+    assert strip[width // 2 - 10 : width // 2 + 10].max() < 20
+
+
+def test_frames_of_another_size_than_the_first_are_fitted(tmp_path: Path) -> None:
+    shapes = {frame.shape for frame in overlay_of_grey([90.0, 90.0], tmp_path, height=128, width=192)}
+    assert shapes == {(3 * 128, 3 * 192)}
 
 
 def test_only_the_scored_part_is_copied(clip: Path, tmp_path: Path) -> None:

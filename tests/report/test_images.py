@@ -85,6 +85,8 @@ def test_summary_has_the_mean_median_and_worst(results: list[Result]) -> None:
     text = Page(report_page(results, [], {})).text().split("\n")
     for label, figure in (("Pictures", "3"), ("Mean", "47.9"), ("Median", "64.0"), ("Worst", "8.5")):
         assert text[text.index(label) + 1] == figure
+    of_two = Page(report_page(results[:2], [], {})).text().split("\n")
+    assert of_two[of_two.index("Median") + 1] == of_two[of_two.index("Mean") + 1] == "39.9"
 
 
 def test_failures_and_provenance_are_told(results: list[Result]) -> None:
@@ -106,6 +108,12 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert not page.find("img")
     assert page.text().count(HOSTILE) == 4  # path and reason of the failure, both halves of the provenance
     assert "line\\nbreak\\udcff\\x1b[31m" in page.text()
+
+
+def test_a_name_with_quotes_stays_within_its_attribute(results: list[Result]) -> None:
+    name = 'a" onerror="alert(1)'
+    (shown,) = Page(report_page([Result(name, results[0].source, results[0].outcome)], [], {})).find("img")
+    assert shown["alt"] == name and "onerror" not in shown
 
 
 def test_only_the_worst_are_shown_and_the_rest_listed(

@@ -66,16 +66,28 @@ def test_csv_rows_read_back() -> None:
     assert {rows[-1][key] for key in CSV_COLUMNS if key not in ("path", "error")} == {""}
 
 
-def test_csv_hands_every_row_on_at_once() -> None:
+@pytest.mark.parametrize("kind", [CsvWriter, JsonLinesWriter])
+def test_every_row_and_line_is_handed_on_at_once(kind: type[CsvWriter | JsonLinesWriter]) -> None:
     flushed: list[str] = []
 
     class Watched(io.StringIO):
         def flush(self) -> None:
             flushed.append(self.getvalue())
 
-    writer = CsvWriter(Watched())
+    writer = kind(Watched())
     writer.write(scored("a.png"))
     assert flushed and "a.png" in flushed[-1]
+    writer.frame("b.mp4", EVENTS[0])
+    assert "b.mp4" in flushed[-1]
+
+
+def test_json_lines_are_such_as_any_terminal_can_write() -> None:
+    stream = io.StringIO()
+    writer = JsonLinesWriter(stream)
+    for result in RESULTS:
+        writer.write(result)
+    assert [json.loads(line)["path"] for line in stream.getvalue().splitlines()] == [r.path for r in RESULTS]
+    assert stream.getvalue().isascii()
 
 
 EVENTS = [
@@ -99,6 +111,9 @@ def test_a_lone_clip_is_a_document_of_its_own() -> None:
     writer.write(clip())
     writer.close()
     assert json.loads(stream.getvalue()) == clip().to_dict()
+    stopped_before_it = io.StringIO()
+    JsonWriter(stopped_before_it, bare=True).close()
+    assert json.loads(stopped_before_it.getvalue()) is None
 
 
 def test_json_lines_are_there_frame_by_frame_and_end_with_what_they_come_to() -> None:

@@ -56,7 +56,7 @@ def rows(stream: Stream, *results: Result | ClipResult) -> list[str]:
 def test_a_row_says_score_word_interval_time_and_name() -> None:
     header, row = rows(Stream(), result("a photo.jpg", 63.24, (51.6, 74.9)))
     assert header.split() == ["score", "quality", "0", "100", "interval", "ms", "file"]
-    assert re.fullmatch(r" +63\.2  good +█+[▏▎▍▌▋▊▉]? +52-75 +3\.8  a photo\.jpg", row)
+    assert re.fullmatch(r" +63\.2  good +██████▍ +52-75 +3\.8  a photo\.jpg", row)
 
 
 def test_a_reference_set_has_a_column_and_flags_a_remark() -> None:

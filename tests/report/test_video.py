@@ -12,7 +12,7 @@ from page_reader import HOSTILE, Page, RawText
 
 from crossiqa_edge.errors import InputError
 from crossiqa_edge.imaging.testpattern import photo_like
-from crossiqa_edge.report import curve
+from crossiqa_edge.report import curve, video
 from crossiqa_edge.report.movie import Movie
 from crossiqa_edge.report.result import ClipResult
 from crossiqa_edge.report.write import report_page
@@ -111,6 +111,15 @@ def test_the_line_breaks_at_flags_and_gaps() -> None:
     assert pieces([*frames([50.0] * 5), GapEvent(4, 0.2, 1.0, "lost"), FrameScore(30, 1.2, 50.0)]) == 2
 
 
+def test_flags_are_shown_for_as_long_as_they_last_and_cuts_between_shots() -> None:
+    events = frames(SCORES)
+    events[0] = FrameScore(0, 0.0, 70.0, is_cut=True)  # the beginning of a clip is no cut
+    drawn = Page(curve.svg(report_of(events), []))
+    (black,) = drawn.find("rect", **{"class": "flag-black"})
+    assert (black["x"], black["width"]) == ("1.6000", "0.4000")
+    assert [cut["d"] for cut in drawn.find("path", **{"class": "cut"})] == ["M2.0000 0V100", "M3.0000 0V100"]
+
+
 def test_a_long_curve_keeps_its_dips(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(curve, "_BUCKETS", 20)
     scores: list[float | None] = [60.0 + place % 7 for place in range(1000)]
@@ -150,7 +159,24 @@ def test_what_was_lost_is_said_first() -> None:
     events = [*frames([50.0] * 30), GapEvent(29, 1.2, 2.5, "the connection was lost")]
     text = Page(report_page([], [clip(events, status=TRUNCATED)], {})).text()
     assert "Not whole: scored up to 0:00:01.200, then truncated: the file ends early" in text
-    assert "the connection was lost" in text and "2.50" in text
+    assert "the connection was lost" in text and "2.50" in text and "Lost\n2.5 s" in text
+
+
+def test_long_tables_end_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(video, "MAX_ROWS", 1)
+    bad_twice: list[float | None] = [30.0] * 25 + [70.0] * 25 + [30.0] * 25
+    lost = [GapEvent(74, 3.0, 0.5, "first loss"), GapEvent(74, 3.5, 0.5, "second loss")]
+    page = Page(report_page([], [clip([*frames(bad_twice), *lost])], {}))
+    titles = [text for tag, text in page.texts if tag == "h3"]
+    assert "Bad segments: below 40, the first 1 of 2" in titles
+    assert "first loss" in page.text() and "second loss" not in page.text()
+    stages = 3  # in a table that has no end to come to
+    assert len(page.find("tr")) == len(page.find("table")) * 2 - 1 + stages
+
+
+def test_a_clip_that_is_turned_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FACTS, "rotation", 90)
+    assert "Rotation\n90°" in Page(report_page([], [clip(frames([50.0] * 5))], {})).text()
 
 
 def test_failed_and_empty_clips_have_their_section() -> None:

@@ -16,6 +16,7 @@ from tiny_graph import TINY_CARD, tiny_model
 
 from crossiqa_edge.card import CARD_KEY
 from crossiqa_edge.errors import ArtefactError
+from crossiqa_edge.runtime import artefact as artefact_module
 from crossiqa_edge.runtime.artefact import Artefact
 
 
@@ -58,6 +59,12 @@ def test_our_reader_and_the_safetensors_library_agree(tmp_path):
     tensors = {"a": np.arange(6, dtype=np.float32), "b": np.zeros((0, 3), np.int8)}
     data = library.save(tensors, metadata={CARD_KEY: TINY_CARD.to_json()})
     assert opened(tmp_path, data).card == TINY_CARD
+
+
+def test_a_header_that_is_too_long_is_not_parsed(tmp_path, monkeypatch):
+    monkeypatch.setattr(artefact_module, "MAX_HEADER_BYTES", 50)
+    with pytest.raises(ArtefactError, match=r"a header of \d+ bytes; this is not one of our models"):
+        opened(tmp_path, WEIGHTS)
 
 
 @pytest.mark.parametrize(

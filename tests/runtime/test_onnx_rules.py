@@ -3,6 +3,8 @@
 None of these graphs may be given to a runtime here: each was seen to end the process.
 """
 
+import time
+
 import numpy as np
 import pytest
 from tiny_graph import tiny_model
@@ -155,6 +157,27 @@ def test_an_expand_to_far_more_than_the_file_holds_is_refused(keep, joined, dims
 @JOINED
 def test_an_expand_to_no_more_than_a_model_needs_is_read(keep, joined):
     read_onnx(expanding(keep, [1, MAX_EXPANDED], joined).SerializeToString())
+
+
+def test_sizes_that_are_joined_to_themselves_again_and_again_take_no_time():
+    model = expanding(raw, [1], False)
+    shape = "dims"
+    for turn in range(26):  # each is asked for twice by the next
+        model.graph.node.append(helper.make_node("Concat", [shape, shape], [f"twice{turn}"], axis=0))
+        shape = f"twice{turn}"
+    model.graph.node.append(helper.make_node("Expand", ["scale", shape], ["larger"]))
+    start = time.monotonic()
+    read_onnx(model.SerializeToString())
+    assert time.monotonic() - start < 4
+
+
+def test_a_list_of_sparse_tensors_is_looked_into_as_one_is():
+    attribute = onnx.AttributeProto(name="values", type=onnx.AttributeProto.SPARSE_TENSORS)
+    attribute.sparse_tensors.add().values.data_location = onnx.TensorProto.EXTERNAL
+    model = tiny_model()
+    model.graph.node.append(helper.make_node("Constant", [], ["c"]))
+    model.graph.node[-1].attribute.append(attribute)
+    assert "its tensors lie in other files" in refusal(model)
 
 
 def test_a_small_constant_of_the_same_name_does_not_hide_a_large_one():

@@ -30,6 +30,12 @@ def test_floats_are_never_computed_in_bfloat16(make_onnx, precision):
     assert _settings(Artefact.open(make_onnx(precision=precision)), None)["INFERENCE_PRECISION_HINT"] == "f32"
 
 
+def test_threads_are_as_many_as_were_asked_for(tiny_onnx):
+    artefact = Artefact.open(tiny_onnx)
+    assert _settings(artefact, 3)["INFERENCE_NUM_THREADS"] == 3
+    assert "INFERENCE_NUM_THREADS" not in _settings(artefact, None)
+
+
 def test_between_integers_it_may_be(make_onnx):
     assert "INFERENCE_PRECISION_HINT" not in _settings(Artefact.open(make_onnx(precision="int8")), None)
 

@@ -20,6 +20,13 @@ def backend(tiny_onnx):
     return open_backend(Artefact.open(tiny_onnx), threads=1)
 
 
+def test_threads_sleep_while_they_wait_and_bytes_are_taken_for_nothing_but_onnx(backend):
+    options = backend._session.get_session_options()
+    assert options.intra_op_num_threads == 1
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert options.get_session_config_entry("session.load_model_format") == "ONNX"
+
+
 def random_views(count, seed=0, size=224):
     return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3), np.uint8)
 
@@ -73,7 +80,7 @@ def test_a_failure_at_run_time_is_one_line_and_nothing_is_printed(make_onnx, cap
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("scale", [1.0, -1.0, np.nan])
+@pytest.mark.parametrize("scale", [1.0, 100.5 / 200, -0.5 / 200, -1.0, np.nan])
 def test_scores_outside_the_scale_are_refused(make_onnx, scale):
     backend = open_backend(Artefact.open(make_onnx(scale_to(scale))))
     with pytest.raises(ArtefactError, match=r"outside 0\.\.100"):

@@ -1,5 +1,7 @@
 """Staging, graphs and the ring of slots, on a device that does everything as late as it may."""
 
+import threading
+
 import numpy as np
 import pytest
 from fake_cuda import FakeCuda, MeanEngine, as_torch_has_it, on_device
@@ -125,6 +127,38 @@ def test_a_failure_leaves_the_runner_usable(runner, cuda):
     views = some_views(3)
     np.testing.assert_allclose(runner.run(views), expected(views), rtol=1e-5)
     assert not any(cuda.queues.values())
+
+
+def test_a_failure_half_way_leaves_nothing_under_way(runner, cuda, monkeypatch):
+    copy, copies = cuda.copy, []
+
+    def third_fails(*words):
+        copies.append(words)
+        if len(copies) == 3:  # views and scores of the first batch, views of the second
+            raise BackendError("CUDA: cudaMemcpyAsync failed")
+        copy(*words)
+
+    monkeypatch.setattr(cuda, "copy", third_fails)
+    with pytest.raises(BackendError, match="cudaMemcpyAsync"):
+        runner.run(some_views(18))
+    assert not any(cuda.queues.values())
+
+
+def test_a_second_caller_is_held_up_until_the_first_has_its_scores(runner, cuda, monkeypatch):
+    wait, found = cuda.wait, []
+    views, others = some_views(6), some_views(6, seed=1)
+    second = threading.Thread(target=lambda: found.append(runner.run(others)))
+
+    def meanwhile(event):
+        if second.ident is None:
+            second.start()
+            second.join(0.3)
+        wait(event)
+
+    monkeypatch.setattr(cuda, "wait", meanwhile)
+    np.testing.assert_allclose(runner.run(views), expected(views), rtol=1e-5)
+    second.join(30)
+    np.testing.assert_allclose(found, [expected(others)], rtol=1e-5)
 
 
 def test_the_next_batch_is_copied_while_one_computes(runner, cuda):

@@ -43,6 +43,20 @@ def test_refuses_a_file_that_others_can_use(own, mode):
         read_private(own, 100)
 
 
+@pytest.mark.parametrize("is_kind", [stat.S_ISDIR, stat.S_ISREG], ids=["folder", "file"])
+def test_refuses_what_belongs_to_somebody_else(own, monkeypatch, is_kind):
+    real = os.fstat
+
+    def owned_by_another(descriptor):
+        found = list(real(descriptor))
+        found[stat.ST_UID] += is_kind(found[stat.ST_MODE])
+        return os.stat_result(found)
+
+    monkeypatch.setattr(os, "fstat", owned_by_another)
+    with pytest.raises(ArtefactError, match="belongs to somebody else"):
+        read_private(own, 100)
+
+
 def test_refuses_links_fifos_folders_and_absent_files(own):
     link = own.with_name("link")
     link.symlink_to(own)
@@ -64,12 +78,6 @@ def test_refuses_a_link_as_the_folder_only_by_what_it_points_to(own, tmp_path):
     own.parent.chmod(0o755)
     with pytest.raises(ArtefactError, match="chmod 700"):
         read_private(alias / "file", 100)
-
-
-def test_refuses_what_belongs_to_somebody_else(own, monkeypatch):
-    monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    with pytest.raises(ArtefactError, match="somebody else"):
-        read_private(own, 100)
 
 
 def test_refuses_more_than_was_allowed(own):

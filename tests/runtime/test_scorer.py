@@ -82,17 +82,19 @@ def test_the_card_gives_the_default_sampling(make_onnx, photo):
 @pytest.mark.parametrize(
     ("options", "views"), [({}, 50), ({"sampling": "fragments"}, 10), ({"views": 3}, 30)], ids=str
 )
-def test_auto_is_told_the_views_of_the_pictures_to_come(make_onnx, monkeypatch, options, views):
+def test_a_backend_is_asked_for_with_the_views_of_the_pictures_to_come(
+    make_onnx, monkeypatch, options, views
+):
     told = []
 
     def opened(artefact, name, *, threads, work):
-        told.append(work)
+        told.append((name, threads, work))
 
     monkeypatch.setattr("crossiqa_edge.runtime.scorer.open_backend", opened)
     path = make_onnx(sampling="crops")
     Scorer.load(path, work=10, **options)
-    Scorer.load(path, **options)
-    assert told == [views, None]
+    Scorer.load(path, backend="openvino", threads=3, **options)
+    assert told == [("auto", None, views), ("openvino", 3, None)]
 
 
 @pytest.mark.parametrize(("grey", "interval"), [(0, (0, 12.5)), (128, None), (255, (87.5, 100))])

@@ -98,6 +98,14 @@ def test_the_first_use_measures_and_remembers(artefact, bench, work):
     assert bench.names()[3:] == ["fast", "fast"], "nothing was measured again"
 
 
+def test_what_was_measured_holds_for_that_number_of_threads(artefact, bench):
+    bench.add("slow", view=0.02)
+    bench.add("fast", view=0.01)
+    for threads, opened in ((2, 3), (2, 4), (None, 7), (None, 8), (2, 9)):
+        open_backend(artefact, threads=threads)
+        assert len(bench.opened) == opened
+
+
 @pytest.mark.parametrize(("view", "rounds"), [(1.0, 3), (0.06, 7), (0.001, 31)])
 def test_slow_models_are_measured_in_few_rounds(artefact, bench, view, rounds):
     bench.add("only", view=view)

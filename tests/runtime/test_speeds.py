@@ -35,12 +35,22 @@ def test_it_holds_for_nothing_else(artefact, file, make_onnx, monkeypatch):
     remember(artefact, None, MEASURED)
     assert recall(artefact, 1) == {}
     assert recall(Artefact.open(make_onnx(name="another")), None) == {}
-    with monkeypatch.context() as patch:
-        patch.setattr(speeds, "processor", lambda: ("another CPU", 2, ()))
-        assert recall(artefact, None) == {}
-    with monkeypatch.context() as patch:
-        patch.setattr(speeds, "_version", lambda name: "99")
-        assert recall(artefact, None) == {}
+    cpu, cores, instructions = speeds.processor()
+    for processor in (
+        ("another", cores, instructions),
+        (cpu, cores + 1, instructions),
+        (cpu, cores, ("new",)),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(speeds, "processor", lambda processor=processor: processor)
+            assert recall(artefact, None) == {}
+    version = speeds._version
+    for library in ("onnxruntime", "onnxruntime-gpu", "openvino", "torch", "triton", "crossiqa-edge"):
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                speeds, "_version", lambda name, new=library: "99" if name == new else version(name)
+            )
+            assert recall(artefact, None) == {}, library
     assert recall(artefact, None) == MEASURED
 
 
@@ -53,7 +63,9 @@ def test_it_does_not_hold_for_another_gpu_board_or_library(artefact, file, tmp_p
         lambda: gpu.write_text("Model: \t A4000\nIRQ: \t 1\n"),
         lambda: gpu.write_text("Model: \t A5000\nIRQ: \t 1\n"),
         lambda: (tmp_path / "model").write_text("Jetson Orin Nano"),
+        lambda: (tmp_path / "nvidia" / "version").write_text("NVRM version: 570.86"),
         lambda: monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3"),
+        lambda: monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),
         lambda: monkeypatch.setattr(devices, "runtime_version", lambda name: "99"),
     ):
         remember(artefact, None, MEASURED)
@@ -77,6 +89,8 @@ def test_it_does_not_outlive_the_engine_that_was_measured(artefact, file, tmp_pa
         assert recall(artefact, None) == {}
         remember(artefact, None, MEASURED)
     build("3")  # of another model
+    awaiting = engine_key(onnx_sha256=artefact.sha256, precision="int8")
+    engine_cache.obtain(awaiting, lambda: engine_bytes(key=awaiting, plan_sha256="4" * 64), awaiting=True)
     assert recall(artefact, None) == MEASURED
 
 
@@ -104,6 +118,7 @@ def test_a_failure_is_remembered_for_a_day_and_a_speed_for_good(artefact, file, 
         lambda text: text.replace("12.25", "NaN"),
         lambda text: json.dumps({"format": 2, "entries": 3}),
         lambda text: "[" * 100_000,
+        lambda text: " " * (1 << 18) + text,  # larger than it is ever written
         lambda text: "\udcff",
     ],
 )
@@ -128,3 +143,22 @@ def test_it_does_not_grow_for_ever(artefact, file):
     assert len(json.loads(file.read_text())["entries"]) == 64
     assert recall(artefact, 1) == {}
     assert recall(artefact, 69) == MEASURED
+
+
+def test_what_is_measured_again_is_not_the_next_to_be_forgotten(artefact, file):
+    for threads in (*range(1, 65), 1, 65):
+        remember(artefact, threads, MEASURED)
+    assert recall(artefact, 1) == MEASURED
+    assert recall(artefact, 2) == {}
+
+
+def test_one_slow_round_does_not_make_a_slow_backend(monkeypatch):
+    now, rounds = 0.0, iter([0.01, 0.5, 0.01])
+
+    class Disturbed:
+        def infer(self, views):
+            nonlocal now
+            now += next(rounds)
+
+    monkeypatch.setattr(speeds, "perf_counter", lambda: now)
+    assert speeds.measure({"one": Disturbed()}, [None, None]) == {"one": 5.0}

@@ -1,6 +1,7 @@
 """What of the TensorRT backends can be known without a GPU: obstacles, bindings, errors, and the calls."""
 
 import hashlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -124,6 +125,11 @@ class TestBackend:
         with pytest.raises(BackendError, match="does not load this plan"):
             open_backend(Artefact.open(put(engine_key())))
 
+    def test_a_plan_with_other_bindings_is_not_opened(self, orin, library):
+        library.ports = {**library.ports, "views": (0, np.uint8, (-1, 112, 112, 3))}
+        with pytest.raises(ArtefactError, match="should take views and give score"):
+            open_backend(Artefact.open(put(engine_key())))
+
     def test_every_context_works_in_memory_of_ours(self, orin, library):
         backend = open_backend(Artefact.open(put(engine_key())))
         views = np.random.default_rng(0).integers(0, 256, (33, 224, 224, 3), np.uint8)
@@ -227,6 +233,14 @@ class TestStripped:
 
     def test_a_weight_that_is_nowhere_is_an_error(self, named, orin, library):
         self.put(named, join(PLAN, self.beside("other")))
+        with pytest.raises(BackendError, match="do not fit the plan"):
+            open_backend(named, "tensorrt-rtx")
+
+    @pytest.mark.parametrize(("read", "taken"), [(True, False), (False, True)])
+    def test_weights_must_be_read_and_taken(self, named, orin, library, monkeypatch, read, taken):
+        monkeypatch.setattr(library, "refit", lambda model: read)
+        monkeypatch.setattr(library, "Refitter", lambda *_: SimpleNamespace(refit_cuda_engine=lambda: taken))
+        self.put(named, join(PLAN, self.beside()))
         with pytest.raises(BackendError, match="do not fit the plan"):
             open_backend(named, "tensorrt-rtx")
 

@@ -10,6 +10,7 @@ pytest.importorskip("uvicorn", reason="serving needs the serve extra")
 import uvicorn
 from uvicorn.server import ServerState
 
+from crossiqa_edge.errors import BackendError
 from crossiqa_edge.serve import server as server_module
 from crossiqa_edge.serve.server import Impatient
 
@@ -68,3 +69,15 @@ def test_the_server_speaks_in_this_way(monkeypatch):
     with server_module.listen("127.0.0.1", 0) as listening, pytest.raises(ConnectionAbortedError):
         server_module.serve(scorer, listening, server_module.Limits(), lambda: None)
     assert told["http"] is Impatient
+    assert told["server_header"] is False, "nobody need know what it is made of"
+    assert 0 < told["timeout_graceful_shutdown"] < 120, "requests inside may not keep it from ending"
+
+
+def test_a_model_that_does_not_run_is_told_before_anybody_is_let_in(monkeypatch):
+    def fail(picture):
+        raise BackendError("the GPU is lost; restart it")
+
+    monkeypatch.setattr(server_module.uvicorn, "Config", lambda *_, **__: pytest.fail("it has started"))
+    scorer = SimpleNamespace(card=SimpleNamespace(view_size=56), score=fail)
+    with server_module.listen("127.0.0.1", 0) as listening, pytest.raises(BackendError):
+        server_module.serve(scorer, listening, server_module.Limits(), lambda: None)

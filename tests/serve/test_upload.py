@@ -41,6 +41,18 @@ def test_chunks_become_one_picture():
     assert (upload.name, upload.data) == ("-", b"abcd")
 
 
+@pytest.mark.parametrize("headers", [[], [(b"content-length", b"10")]], ids=["not announced", "announced"])
+def test_a_body_may_be_as_long_as_the_limit(headers):
+    assert read(chunk(b"1234567890", more=False), headers=headers).data == b"1234567890"
+
+
+def test_a_form_is_known_in_capitals_and_its_file_by_a_name_fit_to_be_printed():
+    part = b'--x\r\nContent-Disposition: form-data; name="f"; filename="a\x1b[31m.png"\r\n\r\nab\r\n--x--\r\n'
+    headers = [(b"content-type", b"Multipart/Form-Data; boundary=x")]
+    upload = read(chunk(part, more=False), headers=headers, max_bytes=1000)
+    assert (upload.name, upload.data) == (r"a\x1b[31m.png", b"ab")
+
+
 def test_a_body_that_does_not_come_is_given_up():
     with pytest.raises(SlowUploadError, match=r"within 0\.01 s"):
         read(chunk(b"ab"), patience=0.01)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from PIL import Image
 from crossiqa_edge.errors import ConfigError, DatasetError
 from crossiqa_edge.imaging.decode import decode
 from crossiqa_edge.imaging.sampling import sample
-from crossiqa_edge.model.checkpoint import load
+from crossiqa_edge.model.checkpoint import load, save_model
 from crossiqa_edge.training import feature_cache
 from crossiqa_edge.training.adapt import Adapted, adapt
 from crossiqa_edge.training.frozen import Head, fit_head, out_of_fold
@@ -35,8 +36,10 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def adapted(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Adapted:
     torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("run")
-    return adapt(table, write_weights(folder / "micro.safetensors"), folder / "out", workers=1)
+    start = write_weights(tmp_path_factory.mktemp("run") / "micro.safetensors")
+    model, card = load(start)
+    save_model(model, replace(card, acceptance={"passed": True, "views": 200}), start)
+    return adapt(table, start, start.parent / "out", workers=1)
 
 
 def test_it_learns_what_the_start_did_not_know(adapted: Adapted) -> None:
@@ -82,7 +85,8 @@ def test_the_card_says_how_it_was_made(adapted: Adapted) -> None:
     card = adapted.card
     assert card.name == "micro-mine"
     assert card.training_data[-1] == "mine, 60 pictures (head alone, encoder frozen)"
-    assert list(card.accuracy) == ["mine, 10 folds"]  # the start's own figures hold no more
+    assert list(card.accuracy) == ["mine, 10 folds"]  # the start's own figures hold no more,
+    assert card.acceptance == {}  # nor does what its scores were compared with
     assert set(card.accuracy["mine, 10 folds"]) == {"SRCC", "PLCC", "interval coverage", "pictures"}
     assert card.accuracy["mine, 10 folds"]["pictures"] == 60
     json.dumps(json.loads(card.to_json()), allow_nan=False)

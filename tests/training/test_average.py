@@ -76,3 +76,16 @@ def test_a_set_that_does_not_calibrate_is_measured_only(roots: Mapping[str, Path
     assert both.accuracy["judged"] == alone.accuracy["judged"]
     assert "interval coverage" in both.accuracy["judged"]
     assert set(both.accuracy["means"]) == {"SRCC", "PLCC", "pictures"}
+
+
+def test_a_set_does_not_calibrate_more_for_being_larger(roots: Mapping[str, Path], tmp_path: Path) -> None:
+    quality, card = load(write_weights(tmp_path / "one.safetensors", shifted(0.02)))
+    mix = open_mix(RECIPE, roots, tmp_path)
+    (held,) = mix.validations
+
+    def calibrated(times: int) -> tuple[float, float]:
+        views, opinions = np.repeat(held.views, times, axis=0), np.repeat(held.opinions / 2, times)
+        both = (held, Validation("other", views, opinions))
+        return finished_card(card, RECIPE, Mix(mix.draws, both, mix.training_names), quality).calibration
+
+    assert calibrated(5) == pytest.approx(calibrated(1), rel=1e-4)

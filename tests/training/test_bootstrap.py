@@ -52,6 +52,12 @@ def test_copies_of_few_pictures_make_no_narrower_interval(samples):
     assert width(predicted, opinion, alone) < 0.5 * width(predicted, opinion, together)
 
 
+def test_an_interval_leaves_as_much_on_either_side():
+    values = np.array([*range(101), math.nan])
+    assert interval(values) == pytest.approx((2.5, 97.5))
+    assert interval(values, 0.5) == pytest.approx((25, 75))
+
+
 def test_what_is_constant_has_no_interval():
     counts = resamples(["a", "b", "c"], rounds=5)
     found = resampled_srcc(np.ones(3), np.arange(3.0), counts)

@@ -31,6 +31,12 @@ def test_weights_decide_between_contradicting_sets():
     assert fit_calibration(raw, opinions, heavy)[1] == pytest.approx(-2.0, abs=0.02)
 
 
+def test_a_picture_of_weight_three_counts_as_three_pictures(generator):
+    raw, opinions, times = generator.random(40), generator.random(40), np.arange(40) % 3 + 1
+    thrice = fit_calibration(np.repeat(raw, times), np.repeat(opinions, times), np.ones(times.sum()))
+    assert fit_calibration(raw, opinions, times.astype(float)) == pytest.approx(thrice, rel=1e-4)
+
+
 def test_interval_covers_fresh_data_as_promised(generator):
     covered = []
     for _ in range(300):
@@ -78,6 +84,18 @@ def test_coverage_on_held_out_halves_is_that_of_new_pictures(generator):
     held = held_out_coverage(scores, opinions)
     assert held.mean() == pytest.approx(0.9, abs=0.02)
     assert held[::12].mean() < 0.2 and held[1::12].mean() > 0.95
+
+
+def test_coverage_is_told_of_pictures_that_the_intervals_have_not_seen(generator):
+    scores, opinions = fanning(generator, 10)
+    # five pictures never leave the interval of their own largest residual; of five others one in six does
+    assert held_out_coverage(scores, opinions).mean() == pytest.approx(5 / 6, abs=0.06)
+
+
+def test_a_score_at_an_edge_is_of_the_region_that_begins_there():
+    scores = np.array([20.0] * 80 + [60.0] * 120)
+    intervals = Intervals.fit(scores, scores + np.array([1.0] * 80 + [9.0] * 120))
+    assert (intervals.edges, intervals.half_widths) == ((60.0,), (1.0, 9.0))
 
 
 def test_reference_quantiles_are_shares_of_the_set(generator):

@@ -139,6 +139,8 @@ def test_interval_covers_the_truth_as_often_as_it_says() -> None:
 def test_interval_by_hand_and_at_the_edges() -> None:
     # r = 0, n = 103: z = 1.959964 / 10, so the edges are tanh(0.1959964).
     assert srcc_interval(0.0, 103) == pytest.approx((-0.193525, 0.193525), abs=1e-6)
+    # r = 0.8: the variance is (1 + 0.32) / 100, so the edges are tanh(atanh(0.8) -+ 0.225183).
+    assert srcc_interval(0.8, 103) == pytest.approx((0.703112, 0.867725), abs=1e-6)
     assert srcc_interval(1.0, 50) == (1.0, 1.0)
     assert all(map(math.isnan, srcc_interval(0.5, 3)))
 

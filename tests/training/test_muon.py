@@ -68,6 +68,12 @@ def test_each_of_three_packed_projections_is_a_matrix_of_its_own(changed):
     assert float(change.square().mean().sqrt()) == pytest.approx(0.02, rel=0.3)  # as AdamW's steps
 
 
+@pytest.mark.parametrize("layer", ["attn.proj", "mlp.fc1", "mlp.fc2"])
+def test_a_matrix_steps_as_far_as_with_adamw_whatever_its_shape(changed, layer):
+    change = changed("muon")[f"encoder.blocks.0.{layer}.weight"]
+    assert float(change.square().mean().sqrt()) == pytest.approx(0.02, rel=0.3)
+
+
 def test_decay_shrinks_hidden_matrices():
     parameter = nn.Parameter(torch.eye(4))
     parameter.grad = torch.zeros(4, 4)

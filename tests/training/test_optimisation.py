@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from crossiqa_edge.model.encoder import build_encoder
 from crossiqa_edge.training.optimisation import (
     build_optimiser,
     learning_rate,
@@ -33,6 +34,16 @@ def test_only_matrices_decay_and_frozen_parameters_are_left_out(micro):
     rates = {id(p): g["lr"] for g in optimiser.param_groups for p in g["params"]}
     assert rates[id(module["a"].weight)] == 0.2
     assert rates[id(module["norm"].weight)] == 0.1
+
+
+def test_of_an_encoder_the_weights_of_linear_maps_decay_and_nothing_else(micro):
+    encoder = build_encoder("micro", view_size=32)
+    groups = build_optimiser(encoder, micro(weight_decay=0.1)).param_groups
+    decays = {id(parameter): group["weight_decay"] for group in groups for parameter in group["params"]}
+    decaying = {name for name, parameter in encoder.named_parameters() if decays[id(parameter)] == 0.1}
+    linear = {name for name, module in encoder.named_modules() if isinstance(module, nn.Linear)}
+    assert decaying == {f"{name}.weight" for name in linear}
+    assert {decays[id(encoder.pos_embed)], decays[id(encoder.cls_token)]} == {0.0}
 
 
 def test_average_follows_a_constant_and_lags_a_jump():

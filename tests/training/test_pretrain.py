@@ -61,6 +61,17 @@ def test_the_state_of_another_recipe_is_refused_and_restart_forgets_it(micro, ph
     run(micro(seed=1), photos, tmp_path, alone, restart=True)
 
 
+def test_a_test_part_that_is_kept_apart_might_as_well_not_be_there(micro, photos, tmp_path, alone):
+    more = shutil.copytree(photos, tmp_path / "more")
+    shutil.copy(photos / "0.png", more / "b100007.png")  # BSDS500's name of a test picture
+    made = {}
+    for name, folder, apart in (("alone", photos, True), ("apart", more, True), ("in", more, False)):
+        recipe = micro(steps=2, bsds_test_apart=apart)
+        made[name] = load(run(recipe, folder, tmp_path / name, alone))[1]
+    assert made["apart"].training_data == made["alone"].training_data == ("6 photographs, unlabelled",)
+    assert made["apart"].weights_sha256 == made["alone"].weights_sha256 != made["in"].weights_sha256
+
+
 def test_other_photographs_are_refused_and_the_same_elsewhere_are_not(micro, photos, tmp_path, alone):
     run(micro(), photos, tmp_path / "run", alone)
     moved = shutil.copytree(photos, tmp_path / "moved")
@@ -110,7 +121,21 @@ def test_items_are_pure_functions_of_their_index(micro, photos, tmp_path):
     first, second = Grids(cache, micro()), Grids(cache, micro())
     assert torch.equal(first[3][0], second[3][0])
     assert not torch.equal(first[3][0], first[4][0])
+    assert not torch.equal(first[3][0], Grids(cache, micro(seed=1))[3][0])
     assert first[0][0].shape == (2, 2, 32, 32, 3)
+
+
+@pytest.mark.parametrize(("share", "columns"), [(0.0, {()}), (1.0, {(0,), (1,)}), (0.5, {(), (0,), (1,)})])
+def test_a_share_of_the_grids_has_a_pristine_column(micro, photos, tmp_path, monkeypatch, share, columns):
+    monkeypatch.setattr(Grids, "_view", lambda self, content, kind, generator: kind is None)
+    cache = PictureCache.of_files(tmp_path, sorted(photos.iterdir()))
+    grids = Grids(cache, micro(pristine_share=share))
+    seen = set()
+    for index in range(24):
+        (pristine,) = grids[index]
+        assert torch.equal(pristine[0], pristine[1])  # both contents under the same two degradations
+        seen.add(tuple(pristine[0].nonzero().flatten().tolist()))
+    assert seen == columns
 
 
 def test_same_content_pairing_shares_the_picture(micro, photos, tmp_path):

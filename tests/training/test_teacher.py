@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from crossiqa_edge.data.datasets.base import QualitySet, Sample
 from crossiqa_edge.data.datasets.catalogue import open_set
 from crossiqa_edge.errors import ConfigError, MissingDependencyError
 from crossiqa_edge.training.linear_probe import LinearProbe, fit_probe
@@ -17,6 +20,7 @@ from crossiqa_edge.training.teacher import (
     LARGEST_SIDE,
     Teacher,
     efficientnet_lite0,
+    fit_teacher,
     forget_opinions,
     training_pictures,
     variation,
@@ -75,6 +79,25 @@ def test_a_teacher_needs_both_sources_and_something_held_out(roots: dict[str, Pa
         training_pictures(nothing, roots)
 
 
+def test_held_out_pictures_judge_a_teacher_and_have_no_part_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "crossiqa_edge.training.teacher.efficientnet_lite0", lambda: lambda frame: np.array([frame.mean()])
+    )
+
+    def judged(levels: Sequence[int], sign: int) -> QualitySet:
+        def shown(level: int) -> np.ndarray:
+            return np.full((8, 8, 3), level, np.uint8)
+
+        samples = [Sample(str(x), 0.5 + sign * x / 500, str(x), partial(shown, x)) for x in levels]
+        return QualitySet("made", tuple(samples), (0.0, 1.0))
+
+    training = judged(range(0, 200, 10), 1)
+    good, agreeing = fit_teacher(training, judged(range(5, 65, 10), 1))
+    same, opposed = fit_teacher(training, judged(range(5, 65, 10), -1))
+    assert (agreeing, opposed) == (pytest.approx(1), pytest.approx(-1))
+    assert same.identity == good.identity
+
+
 def test_variations_repeat_and_stay_within_bounds(tmp_path: Path) -> None:
     picture = photograph(tmp_path / "a.png", 1, (700, 500))
     seen = [variation(picture, np.random.default_rng(seed)) for seed in range(12)]
@@ -82,6 +105,22 @@ def test_variations_repeat_and_stay_within_bounds(tmp_path: Path) -> None:
     assert all(min(frame.shape[:2]) >= 260 for frame in seen)
     assert len({frame.tobytes() for frame in seen}) == 12
     assert np.array_equal(variation(picture, np.random.default_rng(3)), seen[3])
+
+
+def test_three_in_five_variations_of_a_small_picture_are_degraded(tmp_path: Path) -> None:
+    picture = photograph(tmp_path / "a.png", 1, (120, 100))  # too small to be scaled or cut
+    seen = [variation(picture, np.random.default_rng(seed)) for seed in range(60)]
+    assert all(frame.shape == picture.shape for frame in seen)
+    assert np.mean([not np.array_equal(frame, picture) for frame in seen]) == pytest.approx(0.6, abs=0.12)
+
+
+def test_an_opinion_beyond_the_scale_is_told_as_its_end(tmp_path: Path) -> None:
+    loaders = [partial(np.full, (64, 64, 3), level, np.uint8) for level in (60, 190)]
+    steep = Teacher(
+        lambda frame: np.array([frame.mean()], np.float32), LinearProbe(np.array([0.1]), -12.0, 1.0)
+    )
+    table = write_opinions(steep, loaders, tmp_path / "taught")
+    assert [line.split(",")[1] for line in table.read_text().split()[1:]] == ["0.00", "100.00"]
 
 
 def test_opinions_become_a_labelled_folder(roots: dict[str, Path], tmp_path: Path) -> None:

@@ -43,10 +43,11 @@ def test_planes_can_be_pushed():
 def test_flags_and_cuts_of_pushed_frames():
     scorer = scorer_with()
     one, other = photo_like(1, 96, 128), photo_like(8, 96, 128)
-    shown = [one, one, np.zeros_like(one), other, np.full_like(one, 77)]
+    shown = [one, one, np.zeros_like(one), other, np.full_like(one, 77), other, other]
     results = [scorer.push(picture, index / 25) for index, picture in enumerate(shown)]
-    assert [result.flags for result in results] == [(), ("frozen",), ("black",), (), ("flat",)]
-    assert results[3].is_cut and not results[1].is_cut
+    flags = [(), ("frozen",), ("black",), (), ("flat",), (), ("frozen",)]
+    assert [result.flags for result in results] == flags
+    assert [result.is_cut for result in results] == [False, False, True, True, True, True, False]
 
 
 @pytest.mark.parametrize("pts", [0.0, -1.0, float("nan")])

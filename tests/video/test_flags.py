@@ -75,6 +75,15 @@ def test_only_an_identical_frame_is_frozen():
     ]
 
 
+def test_a_change_between_the_points_of_the_small_sample_thaws_a_frame():
+    one = frame_of(photo_like(1, 300, 400))
+    other = frame_of(one.picture.copy())
+    other.picture[::4] ^= 1
+    np.testing.assert_array_equal(one.luma(), other.luma())
+    freeze = Freeze()
+    assert [freeze.repeats(frame.luma(), frame.views()) for frame in (one, other)] == [False, False]
+
+
 def beginnings(pictures):
     """Numbers of the pictures that begin a shot."""
     cuts = Cuts()
@@ -83,6 +92,12 @@ def beginnings(pictures):
 
 def test_cuts_are_found_where_shots_are_joined():
     assert beginnings([*moving(20, seed=1), *moving(20, seed=5), *moving(20, seed=9)]) == [20, 40]
+
+
+def test_a_cut_makes_the_next_one_no_harder_to_see():
+    noise = np.random.default_rng(0).integers(0, 19, (96, 128, 3), np.uint8)
+    shots = [noise + np.uint8(20 * level + 20) for level in range(9)]
+    assert beginnings(shots) == list(range(1, 9))
 
 
 def test_a_fast_pan_and_a_fade_are_no_cuts():

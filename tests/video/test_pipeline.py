@@ -239,6 +239,35 @@ def test_a_cut_is_told_by_the_first_result_of_the_new_shot():
     assert [result.index for result in results if result.is_cut] == [6]
 
 
+def test_a_cut_is_told_however_many_shots_were_passed_over():
+    """Each frame is a shot of its own, and while the first is scored all others come."""
+    noise = np.random.default_rng(0).integers(0, 19, (64, 96, 3), np.uint8)
+    scoring, all_read = threading.Event(), threading.Event()
+
+    class Waiting(BrightnessBackend):
+        def infer(self, views):
+            scoring.set()
+            all_read.wait(60)
+            return super().infer(views)
+
+    def shots():
+        for i in range(11):
+            yield VideoFrame(i, i / 25, noise + np.uint8(20 * i + 20))
+            scoring.wait(60)
+        all_read.set()
+
+    policy = Policy(mode="live", max_latency_ms=60_000)
+    results = list(stream(scorer_with(Waiting(), size=56), ListSource(shots(), live=True), policy))
+    assert [(result.is_cut, result.dropped_before) for result in results] == [(False, 0), (True, 9)]
+
+
+def test_the_time_of_an_inference_is_divided_over_its_frames():
+    begun = perf_counter()
+    results = list(stream(scorer_with(SlowBackend(0.1), size=56), ListSource(pictures(8)), Policy(batch=4)))
+    spent = 1e3 * (perf_counter() - begun)
+    assert 199 <= sum(result.timings_ms["infer"] for result in results) <= spent
+
+
 def test_stop_lets_out_what_was_read():
     running = stream(scorer_with(size=56), "testpattern:64x48")
     results = [next(running) for _ in range(20)]

@@ -101,6 +101,12 @@ def test_bad_segments_bridge_short_returns_and_drop_flickers() -> None:
     assert segment.mean < 40
 
 
+@pytest.mark.parametrize(("frames", "told"), [(2, 0), (3, 1)])
+def test_a_bad_shot_shorter_than_a_quarter_of_a_second_is_a_flicker(frames: int, told: int) -> None:
+    clip = track([60.0] * 5 + [10.0] * frames + [60.0] * 5, cuts=[5, 5 + frames])
+    assert len(bad_segments(clip, 40.0)) == told
+
+
 def test_bad_segments_apart_stay_apart_and_reach_the_end() -> None:
     scores = [20.0] * 5 + [60.0] * 8 + [20.0] * 5
     assert [(round(s.start, 3), round(s.end, 3)) for s in bad_segments(track(scores), 40.0)] == [

@@ -137,11 +137,13 @@ def test_declared_colour_gives_back_the_colours(tmp_path, number, matrix, full_r
     assert np.abs(read_back[1][2].astype(int) - flat).max() <= 3  # FFmpeg's way there and ours back
 
 
-def test_undeclared_colour_goes_by_size(tmp_path):
-    small = encode(tmp_path / "small.mkv", moving(1), codec="ffv1")
-    large = encode(tmp_path / "large.mkv", moving(1, 720, 1280), codec="ffv1")
-    assert open_source(small).facts.matrix == "bt601"
-    assert open_source(large).facts.matrix == "bt709"
+@pytest.mark.parametrize(
+    ("height", "width", "matrix"),
+    [(576, 720, "bt601"), (576, 1024, "bt601"), (600, 1024, "bt709"), (534, 1280, "bt709")],
+)
+def test_undeclared_colour_goes_by_size(tmp_path, height, width, matrix):
+    path = encode(tmp_path / "clip.mkv", moving(1, height, width), codec="ffv1")
+    assert open_source(path).facts.matrix == matrix
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
@@ -152,6 +154,13 @@ def test_rotation_metadata_is_applied(tmp_path, degrees):
     assert (source.facts.height, source.facts.width) == upright.shape[:2]
     assert source.facts.rotation == degrees
     assert np.abs(read_back[2][2].astype(int) - upright).mean() < 12
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_pictures_in_rgb_are_turned_as_those_in_yuv(tmp_path, degrees):
+    frames = list(moving(2))
+    path = encode(tmp_path / "clip.mov", frames, codec="png", layout="rgb24", rotation=degrees)
+    np.testing.assert_array_equal(read(path)[1][1][2], np.rot90(frames[1], degrees // 90))
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
@@ -185,14 +194,15 @@ def test_a_change_of_size_in_mid_stream(tmp_path):
     assert source.end.status == "complete" and not gaps
 
 
-def test_high_dynamic_range_is_refused(tmp_path):
+@pytest.mark.parametrize(("transfer", "name"), [("smpte2084", "PQ"), ("arib-std-b67", "HLG")])
+def test_high_dynamic_range_is_refused(tmp_path, transfer, name):
     path = encode(
         tmp_path / "clip.mp4",
         moving(3),
         layout="yuv420p10le",
-        options={"x264-params": "transfer=smpte2084:colorprim=bt2020:colormatrix=bt2020nc"},
+        options={"x264-params": f"transfer={transfer}:colorprim=bt2020:colormatrix=bt2020nc"},
     )
-    with pytest.raises(InputError, match=r"PQ.*tone-map"):
+    with pytest.raises(InputError, match=rf"{name}.*tone-map"):
         open_source(path)
 
 

@@ -35,7 +35,7 @@ def test_counts_flags_gaps_drops_and_the_lowest() -> None:
         frame(1, 50.0, dropped_before=3),
         frame(2, 30.0),
         GapEvent(2, 0.3, 1.5, "lost"),
-        frame(20, 40.0, flags=("letterboxed",)),
+        frame(20, 30.0, flags=("letterboxed",)),
     ):
         rolling.add(event)
     values = rolling.to_dict()
@@ -52,6 +52,8 @@ def test_latency_is_told_over_scored_frames_only() -> None:
         rolling.add(frame(place, None, ms=1e6))
     assert rolling.latency(50) == pytest.approx(49.5)
     assert rolling.latency(95) == pytest.approx(94.05)
+    told = rolling.to_dict()
+    assert (told["latency_p50_ms"], told["latency_p95_ms"]) == (49.5, 94.05)
 
 
 def test_the_rate_is_that_of_the_clock_on_the_wall(monkeypatch: pytest.MonkeyPatch) -> None:

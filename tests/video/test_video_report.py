@@ -84,7 +84,14 @@ def test_minima_are_the_lowest_well_apart_in_order_of_time() -> None:
     made = report([FrameScore(place, place / 10, score) for place, score in enumerate(scores)])
     assert made.minima(3) == [1, 8, 14]
     assert made.minima(1) == [8]
+    assert made.minima() == [1, 8, 14]  # everything else lies within half a second of these
     assert report(EVENTS[:1]).minima() == [] == report([]).minima()
+
+
+def test_a_shot_that_begins_with_a_flagged_frame_is_a_shot_of_its_own() -> None:
+    events = [FrameScore(0, 0.0, 60.0), FrameScore(1, 0.04, None, flags=("black",), is_cut=True)]
+    made = report([*events, FrameScore(2, 0.08, 80.0)])
+    assert [(shot.start, shot.mean) for shot in made.shots] == [(0.0, 60.0), (0.08, 80.0)]
 
 
 def test_timings_of_a_stage_that_only_some_frames_went_through_stay_in_their_rows() -> None:
