@@ -55,8 +55,12 @@ def test_ctrl_c_is_not_lost_in_the_builder(library, tiny_onnx, monkeypatch):
         return b"plan"
 
     monkeypatch.setattr(Builder, "build_serialized_network", build)
-    with pytest.raises(KeyboardInterrupt):
-        compile_plan("tensorrt", tiny_onnx.read_bytes(), Options(), silent)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's "&" switches off
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            compile_plan("tensorrt", tiny_onnx.read_bytes(), Options(), silent)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_what_one_build_timed_is_kept_for_the_next(library, tiny_onnx, tmp_path):
