@@ -26,8 +26,13 @@ types: $(FULL)/.ready
 	cd build/installed && ../../$(FULL)/bin/python -c "import crossiqa_edge.kernels, crossiqa_edge.export, crossiqa_edge.bench"
 	cd build/installed && ../../$(FULL)/bin/mypy --config-file ../../pyproject.toml
 
+# Two processes for two cores: the kernels' tests take about as long as the others; what they print comes last.
 pytest: $(FULL)/.ready
-	$(FULL)/bin/python -m pytest tests bench --benchmark-disable
+	@mkdir -p out
+	@$(FULL)/bin/python -m pytest tests/kernels > out/test-kernels.log 2>&1 & kernels=$$!; \
+	trap "kill $$kernels 2>/dev/null" EXIT INT TERM; \
+	$(FULL)/bin/python -m pytest tests bench --ignore tests/kernels --benchmark-disable; others=$$?; \
+	wait $$kernels; status=$$?; cat out/test-kernels.log; exit $$((others || status))
 
 # Latency against accuracy on this machine; BENCH=FOLDER keeps the results elsewhere.
 BENCH ?= out/bench
